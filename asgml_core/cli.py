@@ -1,0 +1,174 @@
+"""The ``asgml`` command: every subcommand is one call of the library.
+
+Nothing heavy is imported before it is needed, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0, 1 for an error, 130 for Ctrl-C."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.call(parsed)
+    except KeyboardInterrupt:
+        print("asgml: stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
+        return 130
+    except _expected() as error:
+        print(f"asgml: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Return the errors whose message is all that a user needs; anything else is a bug's trace."""
+    expected: list[type[Exception]] = [ValueError, OSError, NotImplementedError]
+    if "asgml_core.runs" in sys.modules:
+        from asgml_core.checkpoint import CheckpointError
+        from asgml_core.records import RecordError
+        from asgml_core.runs import RunError
+        from asgml_core.trainer import DivergedError
+
+        expected += [RunError, RecordError, CheckpointError, DivergedError]
+    if "asgml_core.book" in sys.modules:
+        from asgml_core.book import BookError
+
+        expected.append(BookError)
+    return tuple(expected)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="asgml",
+        description="Balancing modalities in multimodal learning: runs, notebooks, book.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    runs = commands.add_parser(
+        "runs", help="list the study's named runs and their published numbers"
+    )
+    runs.add_argument("--group", help="one sweep of the study only, such as v2_boost")
+    runs.set_defaults(call=_runs)
+
+    run = commands.add_parser("run", help="train, evaluate and record one named run or arm")
+    run.add_argument(
+        "name", help="a run of 'asgml runs', or joint_only, audio_only, visual_only, ..."
+    )
+    _add_run_options(run)
+    run.set_defaults(call=_run)
+
+    show = commands.add_parser("show", help="show the record of a finished run")
+    show.add_argument("folder", help="the run's folder, such as outputs/sweep/baseline_seed42")
+    show.set_defaults(call=_show)
+
+    notebook = commands.add_parser("notebook", help="execute one notebook with parameters")
+    notebook.add_argument("name", help="its path, or its name in book/, such as 04_v2_boost")
+    notebook.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+                          dest="parameters", help="a parameter; may be repeated")  # fmt: skip
+    notebook.add_argument("-f", "--file", help="a YAML file of parameters")
+    notebook.add_argument("-o", "--output", help="where to write it; by default under outputs/")
+    notebook.set_defaults(call=_notebook)
+
+    notebooks = commands.add_parser("notebooks", help="execute the book's notebooks anew, in place")
+    notebooks.set_defaults(call=_notebooks)
+
+    book = commands.add_parser("book", help="execute the notebooks and build the HTML book")
+    book.set_defaults(call=_book)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", default="synth", help="synth, grid or arrays (default: synth)")
+    parser.add_argument("--profile", help="of the dataset; its first one by default")
+    parser.add_argument("--seed", type=int, default=42, help="default: 42")
+    parser.add_argument("--epochs", type=int, help="another number than the profile's")
+    parser.add_argument("--data", help="path of the data file or folder")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    parser.add_argument("--protocol", default="honest", help="honest or paper (default: honest)")
+    parser.add_argument("--outputs", help="folder for the runs (default: outputs)")
+    parser.add_argument("--again", action="store_true", help="compute anew what is there already")
+
+
+def _runs(parsed: argparse.Namespace) -> None:
+    from asgml_core import study
+
+    wanted = study.group(parsed.group) if parsed.group else None
+    for run in study.runs():
+        if wanted is None or (run.run_id in wanted and run.group == parsed.group):
+            accuracy = (
+                "    -" if run.published_best_acc is None else f"{run.published_best_acc:5.2f}"
+            )
+            settings = " ".join(f"{key}={value}" for key, value in run.params.items())
+            missing = f"  [not built yet: {', '.join(run.missing)}]" if run.missing else ""
+            print(
+                f"{run.run_id:18} seed {run.seed:<3} {accuracy}  {run.method} {settings}{missing}"
+            )
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    from asgml_core import profile, run, study
+
+    options = {"path": parsed.data} if parsed.data else {}
+    base = profile(
+        parsed.dataset,
+        parsed.profile,
+        seed=parsed.seed,
+        epochs=parsed.epochs,
+        options=options,
+        device=parsed.device,
+        protocol=parsed.protocol,
+    )
+    record = run(study.config(parsed.name, base), parsed.outputs, again=parsed.again)
+    _print_record(record)
+
+
+def _show(parsed: argparse.Namespace) -> None:
+    from asgml_core import RunRecord
+
+    _print_record(RunRecord.load(parsed.folder))
+
+
+def _print_record(record: Any) -> None:
+    print(f"{record.folder}")
+    for selection, entry in record.selections.items():
+        by_modality = ", ".join(
+            f"{m} {'untrained' if a is None else f'{100 * a:.2f}'}"
+            for m, a in entry["accuracies"].items()
+        )
+        accuracy = f"{100 * entry['accuracy']:.2f} %"
+        print(f"  {selection:13} epoch {entry['epoch']:3}  test {accuracy}  ({by_modality})")
+
+
+def _notebook(parsed: argparse.Namespace) -> None:
+    import yaml
+
+    from asgml_core import notebooks
+
+    given: dict[str, Any] = {}
+    if parsed.file:
+        with open(parsed.file, encoding="utf-8") as file:
+            given |= yaml.safe_load(file) or {}
+    given |= {name: yaml.safe_load(value) for name, value in parsed.parameters}
+    print(notebooks.execute(parsed.name, parsed.output, given))
+
+
+def _notebooks(parsed: argparse.Namespace) -> None:
+    from asgml_core import book
+
+    for path in book.refresh():
+        print(path)
+
+
+def _book(parsed: argparse.Namespace) -> None:
+    from asgml_core import book
+
+    print(f"The book is at {book.build()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

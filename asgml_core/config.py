@@ -1,0 +1,247 @@
+"""The whole description of one run: typed, checked, saved with its record.
+
+A run is decided by its config, the data and the code, and by nothing else. ``RunConfig`` is frozen;
+``to_dict`` and ``from_dict`` carry it whole to and from JSON and YAML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from asgml_core.checks import check_count, check_number, check_one_of
+
+#: What a named source takes from the run itself, so that it is not an option of its own.
+FROM_RUN = ("seed",)
+
+
+def check_options(where: str, function: Callable, options: Mapping[str, Any]) -> None:
+    """Check that every option is an argument of ``function``.
+
+    Raises:
+        ValueError: naming the option and the ones there are.
+    """
+    known = [name for name in inspect.signature(function).parameters if name not in FROM_RUN]
+    for name in options:
+        check_one_of(f"{where}: option", name, known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which data: a source of :data:`asgml_core.datasets.SOURCES` and its options."""
+
+    name: str = "synth"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    #: Modalities to use, in this order; ``None`` takes all.
+    modalities: tuple[str, ...] | None = None
+    #: Share of the training items held out for validation, by group (protocol ``honest``).
+    hold_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        from asgml_core.datasets import SOURCES
+
+        check_one_of("data.name", self.name, SOURCES)
+        check_options(f"data {self.name!r}", SOURCES[self.name], self.options)
+        check_number("data.hold_out", self.hold_out, above=0.0, high=0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which network; see :func:`asgml_core.models.build_model`."""
+
+    head: Literal["concat_mlp", "concat_linear", "sum"] = "concat_mlp"
+    width: int = 64
+    stem: Literal["imagenet", "small"] = "imagenet"
+    frames: Literal["each", "channels"] = "each"
+    init: Literal["study", "official"] = "study"
+
+    def __post_init__(self) -> None:
+        check_one_of("model.head", self.head, ("concat_mlp", "concat_linear", "sum"))
+        check_count("model.width", self.width, high=1024)
+        check_one_of("model.stem", self.stem, ("imagenet", "small"))
+        check_one_of("model.frames", self.frames, ("each", "channels"))
+        check_one_of("model.init", self.init, ("study", "official"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train: SGD with momentum, and one drop of the learning rate."""
+
+    epochs: int = 100
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    #: The learning rate drops after this share of the epochs (the study: StepLR(70) of 100).
+    drop_at: float = 0.7
+    #: ... by this factor.
+    drop_factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_count("train.epochs", self.epochs, high=100_000)
+        check_count("train.batch_size", self.batch_size, low=2)
+        check_number("train.learning_rate", self.learning_rate, above=0.0)
+        check_number("train.momentum", self.momentum, low=0.0, high=1.0)
+        check_number("train.weight_decay", self.weight_decay, low=0.0)
+        check_number("train.drop_at", self.drop_at, above=0.0, high=1.0)
+        check_number("train.drop_factor", self.drop_factor, above=0.0, high=1.0)
+
+    def scheduled_rate(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 1."""
+        dropped = epoch > round(self.drop_at * self.epochs)
+        return self.learning_rate * (self.drop_factor if dropped else 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodConfig:
+    """One method of :data:`asgml_core.modulators.REGISTRY`, its options and its window.
+
+    ``start`` and ``end`` are the first and last epoch at work. Both ``None`` takes the method's
+    default window, a share of the epochs; a method without one is at work throughout.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    start: int | None = None
+    end: int | None = None
+
+    def __post_init__(self) -> None:
+        from asgml_core.modulators import REGISTRY
+
+        check_one_of("method", self.name, REGISTRY)
+        check_options(f"method {self.name!r}", REGISTRY[self.name].__init__, self.options)
+        REGISTRY[self.name](**self.options)  # refuses values out of range, now and not in mid-run
+        if self.start is not None:
+            check_count(f"method {self.name!r}: start", self.start, low=0)
+        if self.end is not None:
+            check_count(f"method {self.name!r}: end", self.end, low=self.start or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run.
+
+    Args:
+        run_id: its name; with the seed it names the folder.
+        seed: of everything that is drawn: data or split, weights, order, noise, probes.
+        data: which data.
+        model: which network.
+        train: how to train.
+        methods: the balancing methods, in order. The unimodal losses are one of them.
+        protocol: ``"honest"`` holds out a validation part by group; ``"paper"`` trains on all.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+        threads: CPU threads; another number gives other last bits.
+        memory_format: of pictures and weights; it decides the speed and the last bits.
+
+    Raises:
+        ValueError: for a field outside its range, an unknown option, or a window outside the run.
+    """
+
+    run_id: str
+    seed: int
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    methods: tuple[MethodConfig, ...] = (MethodConfig(name="unimodal_losses"),)
+    protocol: Literal["honest", "paper"] = "honest"
+    device: str = "cpu"
+    threads: int = 1
+    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+
+    def __post_init__(self) -> None:
+        if not _is_name(self.run_id):
+            raise ValueError(
+                f"run_id is {self.run_id!r}, but it names a folder: letters, digits, '_', '-' and "
+                "'.', not starting with '.'."
+            )
+        check_count("seed", self.seed, low=0)
+        check_one_of("protocol", self.protocol, ("honest", "paper"))
+        check_count("threads", self.threads, high=1024)
+        check_one_of("memory_format", self.memory_format, ("channels_last", "contiguous"))
+        for method in self.methods:
+            first, last = method.start or 0, method.end
+            if first > self.train.epochs or last == 0:
+                raise ValueError(
+                    f"method {method.name!r} is at work from epoch {first} to {last}, but the run "
+                    f"has epochs 1 to {self.train.epochs}; it would never act."
+                )
+
+    @property
+    def folder(self) -> str:
+        """The name of the run's folder, as in the study."""
+        return f"{self.run_id}_seed{self.seed}"
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """Return a copy with changes; ``train={"epochs": 3}`` changes fields inside a section."""
+        for name, change in changes.items():
+            if isinstance(change, dict) and dataclasses.is_dataclass(getattr(self, name, None)):
+                changes[name] = dataclasses.replace(getattr(self, name), **change)
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config as plain values, ready for JSON."""
+        return _plain(dataclasses.asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """Return the config that :meth:`to_dict` wrote.
+
+        Raises:
+            ValueError: for an unknown field, naming it and the ones there are.
+        """
+        values = dict(values)
+        sections = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
+        for name, section in sections.items():
+            if name in values:
+                values[name] = _from_dict(name, section, values[name])
+        if "methods" in values:
+            values["methods"] = tuple(
+                _from_dict("method", MethodConfig, method) for method in values["methods"]
+            )
+        return _from_dict("config", cls, values)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return what differs between two configs as dictionaries, one phrase per field."""
+    found = []
+    for key in {**one, **other}:
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key} {a!r} -> {b!r}")
+    return found
+
+
+def _from_dict(where: str, cls: type, values: Mapping[str, Any]) -> Any:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where} is {values!r}, but must be a mapping of fields.")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for name in values:
+        check_one_of(f"{where}: field", name, fields)
+    for name, f in fields.items():
+        needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if needed and name not in values:
+            raise ValueError(f"{where} has no {name!r}, which is needed.")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return cls(**values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _is_name(text: Any) -> bool:
+    return (
+        isinstance(text, str)
+        and 0 < len(text) <= 100
+        and not text.startswith(".")
+        and all(c.isascii() and (c.isalnum() or c in "_-.") for c in text)
+    )

@@ -1,0 +1,192 @@
+"""A user's own data: an ``.npz`` file or a folder of ``.npy`` files, with a small manifest.
+
+The manifest is ``manifest.yaml`` in the folder, or ``<name>.yaml`` beside ``<name>.npz``::
+
+    classes: [cat, dog]          # in label order
+    modalities: [audio, visual]  # an array of each name, (N, ...)
+    labels: labels               # optional: the arrays' names, these are the defaults
+    parts: parts                 # (N,) text: train, valid or test
+    ids: ids                     # (N,) text, optional
+    groups: groups               # (N,) text, optional: speaker or clip
+    test_fraction: 0.2           # optional, instead of parts: split by group, from the run's seed
+    standardise: true            # optional: remove mean and deviation of the training part
+
+Items are ``(d,)``, ``(channels, height, width)`` or ``(frames, channels, height, width)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from asgml_core.checks import check_number, check_one_of
+from asgml_core.datasets.base import DataError, MultimodalDataset, Part
+from asgml_core.datasets.files import read_npy, read_npz
+from asgml_core.datasets.standard import standardise
+from asgml_core.seeding import numpy_generator
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What ``manifest.yaml`` says; see the module's text."""
+
+    classes: list[str]
+    modalities: list[str]
+    labels: str = "labels"
+    parts: str = "parts"
+    ids: str = "ids"
+    groups: str = "groups"
+    test_fraction: float | None = None
+    standardise: bool = True
+
+
+def arrays(*, seed: int, path: str) -> MultimodalDataset:
+    """Return a user's own data.
+
+    Args:
+        seed: the run's seed; it draws the split where the manifest gives ``test_fraction``.
+        path: the ``.npz`` file, or the folder of ``.npy`` files.
+
+    Raises:
+        DataError: naming the file, the key and the shapes, when anything is missing or misfits.
+    """
+    source = Path(path)
+    manifest_file = source / "manifest.yaml" if source.is_dir() else source.with_suffix(".yaml")
+    manifest = _read_manifest(source, manifest_file)
+    table = _read_arrays(source, manifest)
+    n = len(table[manifest.labels])
+    labels = _labels(source, manifest.labels, table[manifest.labels])
+    for key, array in table.items():
+        if array.ndim == 0 or len(array) != n:
+            raise DataError(
+                f"{source}: {key} has shape {array.shape}, but {manifest.labels} has {n} rows; "
+                "every array needs one row per item."
+            )
+    ids = _texts(table.get(manifest.ids), [f"item_{i:06d}" for i in range(n)])
+    groups = _texts(table.get(manifest.groups), ids)
+    parts = _parts(source, manifest, table, groups, seed)
+    training = torch.from_numpy(np.flatnonzero(parts == "train"))
+    whole = Part(
+        inputs={m: _input(source, m, table[m], training, manifest) for m in manifest.modalities},
+        labels=labels,
+        ids=tuple(ids),
+        groups=tuple(groups),
+    )
+    split = {p: whole.take(np.flatnonzero(parts == p)) for p in PARTS if (parts == p).any()}
+    for needed in ("train", "test"):
+        if needed not in split:
+            raise DataError(f"{source}: {manifest.parts} gives no item to {needed!r}.")
+    return MultimodalDataset(
+        name="arrays",
+        classes=tuple(manifest.classes),
+        train=split["train"],
+        valid=split.get("valid"),
+        test=split["test"],
+        source=str(source),
+    )
+
+
+def _read_manifest(source: Path, file: Path) -> Manifest:
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder.")
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; {source} needs a manifest beside its arrays.")
+    try:
+        said = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is not readable YAML: {error}") from error
+    if not isinstance(said, dict):
+        raise DataError(f"{file} holds {said!r}; a mapping with classes and modalities is needed.")
+    try:
+        return _manifest(said)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: {error}") from error
+
+
+def _manifest(said: dict[str, Any]) -> Manifest:
+    for field in said:
+        check_one_of("field", field, Manifest.__dataclass_fields__)
+    for field in ("classes", "modalities"):
+        _check_names(field, said.get(field))
+    manifest = Manifest(**said)
+    if manifest.test_fraction is not None:
+        check_number("test_fraction", manifest.test_fraction, above=0.0, high=0.9)
+    return manifest
+
+
+def _check_names(field: str, names: Any) -> None:
+    is_list = isinstance(names, list) and names and all(isinstance(n, str) for n in names)
+    if not is_list or len(set(names)) != len(names):
+        raise ValueError(f"{field} is {names!r}; a list of different names is needed.")
+
+
+def _read_arrays(source: Path, manifest: Manifest) -> dict[str, np.ndarray]:
+    needed = [*manifest.modalities, manifest.labels]
+    if manifest.test_fraction is None:
+        needed.append(manifest.parts)
+    optional = [manifest.ids, manifest.groups]
+    if source.is_dir():
+        optional = [key for key in optional if (source / f"{key}.npy").is_file()]
+        return {key: read_npy(source / f"{key}.npy") for key in needed + optional}
+    table = read_npz(source)
+    for key in needed:
+        if key not in table:
+            raise DataError(f"{source} has no array {key!r}; it has {', '.join(table)}.")
+    return {key: table[key] for key in needed + optional if key in table}
+
+
+def _labels(source: Path, key: str, labels: np.ndarray) -> Tensor:
+    if labels.dtype.kind not in "ui" or labels.ndim != 1:
+        raise DataError(
+            f"{source}: {key} is {labels.dtype} {labels.shape}; whole numbers (N,) are needed."
+        )
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+def _texts(array: np.ndarray | None, otherwise: list[str]) -> list[str]:
+    return otherwise if array is None else [str(value) for value in array]
+
+
+def _input(
+    source: Path, key: str, array: np.ndarray, training: Tensor, manifest: Manifest
+) -> Tensor:
+    if array.dtype.kind not in "fui" or array.ndim not in (2, 4, 5):
+        raise DataError(
+            f"{source}: {key} is {array.dtype} {array.shape}; numbers of shape (N, d), "
+            "(N, channels, height, width) or (N, frames, channels, height, width) are needed."
+        )
+    x = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    # Not-a-number must reach the dataset's own check, which names the row.
+    return standardise(x, training) if manifest.standardise and bool(x.isfinite().all()) else x
+
+
+def _parts(
+    source: Path,
+    manifest: Manifest,
+    table: dict[str, np.ndarray],
+    groups: list[str],
+    seed: int,
+) -> np.ndarray:
+    if manifest.test_fraction is None:
+        parts = table[manifest.parts].astype(str)
+        for row, part in enumerate(parts):
+            if part not in PARTS:
+                raise DataError(
+                    f"{source}: {manifest.parts} row {row} is {part!r}; train, valid or test."
+                )
+        return parts
+    names = sorted(set(groups))
+    tested = max(1, round(manifest.test_fraction * len(names)))
+    if tested >= len(names):
+        raise DataError(f"{source} has {len(names)} group(s); a split by group needs two or more.")
+    order = numpy_generator(seed, "arrays", "split").permutation(len(names))
+    in_test = {names[i] for i in order[:tested]}
+    return np.array(["test" if group in in_test else "train" for group in groups])

@@ -1,0 +1,254 @@
+"""The one dataset every source becomes: named modalities, three parts, ids and groups."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from asgml_core.checks import check_number
+from asgml_core.seeding import generator
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message names the source, the place and what was expected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of a dataset (train, valid or test), whole in memory.
+
+    Args:
+        inputs: one float tensor per modality, each ``(N, *shape)``; ``(N, d)`` for feature
+            vectors, ``(N, channels, height, width)`` for pictures and spectrograms,
+            ``(N, frames, channels, height, width)`` for clips.
+        labels: ``(N,)`` int64, from 0 to classes - 1.
+        ids: ``N`` names, one per item.
+        groups: ``N`` names of what an item belongs to (its speaker or clip); a validation part is
+            held out by group.
+    """
+
+    inputs: Mapping[str, Tensor]
+    labels: Tensor
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Sequence[int] | Tensor) -> Part:
+        """Return the part made of the given rows, in the given order."""
+        rows = torch.as_tensor(rows, dtype=torch.long)
+        order = rows.tolist()
+        return Part(
+            inputs={m: x[rows] for m, x in self.inputs.items()},
+            labels=self.labels[rows],
+            ids=tuple(self.ids[i] for i in order),
+            groups=tuple(self.groups[i] for i in order),
+        )
+
+    def to(self, device: torch.device | str) -> Part:
+        """Return the part with its tensors on ``device``."""
+        inputs = {m: x.to(device) for m, x in self.inputs.items()}
+        return dataclasses.replace(self, inputs=inputs, labels=self.labels.to(device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultimodalDataset:
+    """A dataset of named modalities with its train, valid and test parts.
+
+    Args:
+        name: what it is, in one word (``"synth"``, ``"grid"``, ...).
+        classes: the class names, in label order.
+        train: the training part.
+        test: the test part; nothing is ever chosen on it.
+        valid: the validation part, or ``None`` until :meth:`hold_out` makes one.
+        source: where the data came from, for error messages and provenance.
+
+    Raises:
+        DataError: when parts disagree in modalities or shapes, a value is not finite, a label is
+            out of range, a part is empty, or an item is in two parts.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Part
+    test: Part
+    valid: Part | None = None
+    source: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        for part_name, part in self.parts.items():
+            _check_part(f"{self.source or self.name}: {part_name}", part, self)
+        seen: dict[str, str] = {}
+        for part_name, part in self.parts.items():
+            for item in part.ids:
+                if seen.setdefault(item, part_name) != part_name:
+                    raise DataError(
+                        f"{self.source or self.name}: item {item!r} is in both {seen[item]} and "
+                        f"{part_name}; every item belongs to one part."
+                    )
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The parts that exist, by name."""
+        named = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The names of the modalities, in order."""
+        return tuple(self.train.inputs)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of one item, by modality."""
+        return {m: tuple(x.shape[1:]) for m, x in self.train.inputs.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of every array, id and group; equal data, equal fingerprint."""
+        digest = hashlib.sha256(repr((self.classes, self.modalities)).encode())
+        for name, part in self.parts.items():
+            digest.update(repr((name, part.ids, part.groups)).encode())
+            for tensor in (*part.inputs.values(), part.labels):
+                array = tensor.detach().cpu().contiguous().numpy()
+                digest.update(repr((array.dtype.str, array.shape)).encode())
+                digest.update(memoryview(array).cast("B"))
+        return digest.hexdigest()[:16]
+
+    def select(self, modalities: Sequence[str]) -> MultimodalDataset:
+        """Return the dataset with the named modalities only, in the given order.
+
+        Raises:
+            DataError: naming a modality that the dataset does not have.
+        """
+        for m in modalities:
+            if m not in self.modalities:
+                raise DataError(
+                    f"{self.name} has no modality {m!r}; it has {', '.join(self.modalities)}."
+                )
+
+        def chosen(part: Part | None) -> Part | None:
+            if part is None:
+                return None
+            return dataclasses.replace(part, inputs={m: part.inputs[m] for m in modalities})
+
+        return dataclasses.replace(
+            self, train=chosen(self.train), valid=chosen(self.valid), test=chosen(self.test)
+        )
+
+    def hold_out(self, fraction: float, seed: int) -> MultimodalDataset:
+        """Return the dataset with a validation part held out of the training part, by group.
+
+        Whole groups move, in an order drawn from ``seed``, until the validation part has at least
+        ``fraction`` of the items. A dataset that came with a validation part is returned as it is.
+
+        Args:
+            fraction: the share of the training items to hold out, above 0 and below 1.
+            seed: the run's seed.
+
+        Raises:
+            DataError: when there are fewer than two groups to choose from.
+        """
+        check_number("fraction", fraction, above=0.0, high=0.99)
+        if self.valid is not None:
+            return self
+        names = sorted(set(self.train.groups))
+        if len(names) < 2:
+            raise DataError(
+                f"{self.name}: a validation part is held out by group, and the training part has "
+                f"{len(names)} group; it needs two or more."
+            )
+        order = torch.randperm(len(names), generator=generator(seed, "hold out"))
+        held: set[str] = set()
+        count = 0
+        for i in order.tolist()[:-1]:
+            if count >= fraction * len(self.train):
+                break
+            held.add(names[i])
+            count += self.train.groups.count(names[i])
+        rows = range(len(self.train))
+        return dataclasses.replace(
+            self,
+            train=self.train.take([i for i in rows if self.train.groups[i] not in held]),
+            valid=self.train.take([i for i in rows if self.train.groups[i] in held]),
+        )
+
+    def join_valid(self) -> MultimodalDataset:
+        """Return the dataset with the validation part, if there is one, joined to the training."""
+        if self.valid is None:
+            return self
+        a, b = self.train, self.valid
+        joined = Part(
+            inputs={m: torch.cat([a.inputs[m], b.inputs[m]]) for m in self.modalities},
+            labels=torch.cat([a.labels, b.labels]),
+            ids=a.ids + b.ids,
+            groups=a.groups + b.groups,
+        )
+        return dataclasses.replace(self, train=joined, valid=None)
+
+
+def _check_part(where: str, part: Part, dataset: MultimodalDataset) -> None:
+    n = len(part.labels)
+    if n == 0:
+        raise DataError(f"{where} has no items.")
+    if not part.inputs:
+        raise DataError(f"{where} has no modalities.")
+    if len(part.ids) != n or len(part.groups) != n:
+        raise DataError(
+            f"{where} has {n} labels, {len(part.ids)} ids and {len(part.groups)} groups; "
+            "the three must be equal in number."
+        )
+    if len(set(part.ids)) != n:
+        twice = next(item for item in part.ids if part.ids.count(item) > 1)
+        raise DataError(f"{where} has the item {twice!r} more than once.")
+    _check_labels(where, part, len(dataset.classes))
+    if tuple(part.inputs) != dataset.modalities:
+        raise DataError(
+            f"{where} has the modalities {tuple(part.inputs)}, "
+            f"but train has {dataset.modalities}; every part needs the same."
+        )
+    for m, x in part.inputs.items():
+        if not m.isidentifier() or m == "fusion":
+            raise DataError(
+                f"{where} has a modality named {m!r}; a name is a word of letters, digits and '_', "
+                "and 'fusion' is taken."
+            )
+        _check_input(f"{where}, {m}", x, n, dataset.shapes[m])
+
+
+def _check_labels(where: str, part: Part, classes: int) -> None:
+    if part.labels.dtype != torch.int64 or part.labels.dim() != 1:
+        raise DataError(
+            f"{where}: labels are {part.labels.dtype} {tuple(part.labels.shape)}; "
+            "int64 of shape (N,) is needed."
+        )
+    outside = (part.labels < 0) | (part.labels >= classes)
+    if bool(outside.any()):
+        row = int(outside.nonzero()[0])
+        raise DataError(
+            f"{where}: the label of row {row} (item {part.ids[row]!r}) is {int(part.labels[row])}, "
+            f"but there are {classes} classes, 0 to {classes - 1}."
+        )
+
+
+def _check_input(where: str, x: Tensor, n: int, shape: tuple[int, ...]) -> None:
+    if not x.is_floating_point():
+        raise DataError(f"{where} is {x.dtype}; a floating-point tensor was expected.")
+    if len(x) != n:
+        raise DataError(f"{where} has {len(x)} rows, but there are {n} labels.")
+    if tuple(x.shape[1:]) != shape:
+        raise DataError(f"{where} has items of shape {tuple(x.shape[1:])}, but train has {shape}.")
+    finite = torch.isfinite(x).reshape(n, -1).all(1)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise DataError(
+            f"{where}: row {row} holds NaN or infinity ({int((~finite).sum())} such rows); "
+            "every value must be finite."
+        )

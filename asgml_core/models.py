@@ -1,0 +1,300 @@
+"""Encoders, fusion heads and the late-fusion network of the study.
+
+``build_model`` makes a network from the shapes of the data; ``LateFusion`` runs it and returns
+:class:`~asgml_core.modulators.base.Outputs`. Shapes: ``B`` batch, ``C`` classes, ``d`` features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from asgml_core.checks import check_count, check_one_of
+from asgml_core.modulators.base import Outputs
+from asgml_core.seeding import derive_seed
+
+Stem = Literal["imagenet", "small"]
+Frames = Literal["each", "channels"]
+
+
+class ResNet18(nn.Module):
+    """torchvision's ResNet18 without its classifier, at any width and with a stem for small inputs.
+
+    At ``width=64, stem="imagenet"`` the parameters have torchvision's names, shapes and
+    initialisation (convolutions Kaiming normal, fan out; batch norms 1 and 0).
+
+    Args:
+        channels: channels of the input ``(B, channels, H, W)``.
+        width: channels of the first stage; the features have ``d = 8 * width``.
+        stem: ``"imagenet"`` is a 7 x 7 convolution of stride 2 and a max pool (the input shrinks
+            32 times over the network), ``"small"`` a 3 x 3 convolution of stride 1 (8 times).
+    """
+
+    def __init__(self, channels: int = 3, width: int = 64, stem: Stem = "imagenet") -> None:
+        super().__init__()
+        check_one_of("stem", stem, ("imagenet", "small"))
+        self.features = 8 * check_count("width", width)
+        if stem == "imagenet":
+            self.conv1 = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
+            self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        else:
+            self.conv1 = nn.Conv2d(channels, width, 3, stride=1, padding=1, bias=False)
+            self.maxpool = nn.Identity()
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.layer1 = _stage(width, width, stride=1)
+        self.layer2 = _stage(width, 2 * width, stride=2)
+        self.layer3 = _stage(2 * width, 4 * width, stride=2)
+        self.layer4 = _stage(4 * width, 8 * width, stride=2)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, channels, H, W)`` to features ``(B, d)``, averaged over space."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        # A mean, not AdaptiveAvgPool2d: its backward is deterministic on CUDA too.
+        return x.mean((2, 3))
+
+
+def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    downsample = None
+    if stride != 1 or inputs != outputs:
+        downsample = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+        )
+    return nn.Sequential(
+        BasicBlock(inputs, outputs, stride, downsample), BasicBlock(outputs, outputs)
+    )
+
+
+class ClipEncoder(nn.Module):
+    """A ResNet18 over a clip ``(B, F, channels, H, W)``.
+
+    Args:
+        frames: number of frames ``F``.
+        channels: channels of one frame.
+        mode: ``"each"`` encodes every frame and averages the features over time; ``"channels"``
+            stacks the frames as channels of one picture (for lips).
+        width: as in :class:`ResNet18`.
+        stem: as in :class:`ResNet18`.
+    """
+
+    def __init__(
+        self,
+        frames: int,
+        channels: int,
+        mode: Frames = "each",
+        width: int = 64,
+        stem: Stem = "imagenet",
+    ) -> None:
+        super().__init__()
+        self.mode = check_one_of("frames", mode, ("each", "channels"))
+        self.net = ResNet18(frames * channels if mode == "channels" else channels, width, stem)
+        self.features = self.net.features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, F, channels, H, W)`` to features ``(B, d)``."""
+        if self.mode == "channels":
+            return self.net(x.flatten(1, 2))
+        return self.net(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(1)
+
+
+class MLP(nn.Module):
+    """Two layers with batch norm and ReLU, for feature vectors ``(B, inputs)``.
+
+    Args:
+        inputs: size of the input vector.
+        width: as for :class:`ResNet18`, the features have ``d = 8 * width``.
+    """
+
+    def __init__(self, inputs: int, width: int = 64) -> None:
+        super().__init__()
+        self.features = 8 * check_count("width", width)
+        self.net = nn.Sequential(
+            nn.Linear(inputs, self.features),
+            nn.BatchNorm1d(self.features),
+            nn.ReLU(inplace=True),
+            nn.Linear(self.features, self.features),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, inputs)`` to features ``(B, d)``."""
+        return self.net(x)
+
+
+class ConcatMLP(nn.Module):
+    """The study's head: Linear(sum of d -> d), then Linear(d -> C), no activation between.
+
+    One Linear(d -> C) per modality beside it gives the unimodal logits.
+
+    Args:
+        sizes: feature size ``d`` by modality.
+        classes: number of classes ``C``.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        hidden = max(sizes.values())
+        self.joint = nn.Sequential(
+            nn.Linear(sum(sizes.values()), hidden), nn.Linear(hidden, classes)
+        )
+        self.unimodal = nn.ModuleDict({m: nn.Linear(d, classes) for m, d in sizes.items()})
+
+    def forward(self, features: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Map features ``{m: (B, d)}`` to fused logits ``(B, C)`` and unimodal ones."""
+        logits = self.joint(torch.cat(list(features.values()), 1))
+        return logits, {m: self.unimodal[m](z) for m, z in features.items()}
+
+    def unimodal_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that make each modality's unimodal logits."""
+        return {m: list(layer.parameters()) for m, layer in self.unimodal.items()}
+
+
+class ConcatLinear(nn.Module):
+    """OGM-GE's official head: one Linear(sum of d -> C).
+
+    The unimodal logits are its split, ``z_m @ W_m.T + b / M``; they sum to the fused logits.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        self.modalities = tuple(sizes)
+        self.joint = nn.Linear(sum(sizes.values()), classes)
+
+    def forward(self, features: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Map features ``{m: (B, d)}`` to fused logits ``(B, C)`` and unimodal ones."""
+        weights = self.joint.weight.split([z.shape[1] for z in features.values()], 1)
+        bias = self.joint.bias / len(features)
+        unimodal = {
+            m: nn.functional.linear(z, w, bias)
+            for (m, z), w in zip(features.items(), weights, strict=True)
+        }
+        return self.joint(torch.cat(list(features.values()), 1)), unimodal
+
+    def unimodal_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that make each modality's unimodal logits."""
+        return {m: list(self.joint.parameters()) for m in self.modalities}
+
+
+class Sum(nn.Module):
+    """One Linear(d -> C) per modality, logits added; unimodal logits keep their own full bias."""
+
+    def __init__(self, sizes: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        self.unimodal = nn.ModuleDict({m: nn.Linear(d, classes) for m, d in sizes.items()})
+
+    def forward(self, features: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Map features ``{m: (B, d)}`` to fused logits ``(B, C)`` and unimodal ones."""
+        unimodal = {m: self.unimodal[m](z) for m, z in features.items()}
+        return torch.stack(list(unimodal.values())).sum(0), unimodal
+
+    def unimodal_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that make each modality's unimodal logits."""
+        return {m: list(layer.parameters()) for m, layer in self.unimodal.items()}
+
+
+HEADS = {"concat_mlp": ConcatMLP, "concat_linear": ConcatLinear, "sum": Sum}
+
+
+class LateFusion(nn.Module):
+    """One encoder per modality and a fusion head.
+
+    Args:
+        encoders: by modality, each mapping its input to features ``(B, d)`` and naming ``d`` as
+            ``encoder.features``.
+        head: maps features ``{m: (B, d)}`` to ``(logits, unimodal_logits)``.
+    """
+
+    def __init__(self, encoders: Mapping[str, nn.Module], head: nn.Module) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.head = head
+
+    def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Map inputs ``{m: (B, ...)}`` to features ``{m: (B, d)}``."""
+        return {m: encoder(inputs[m]) for m, encoder in self.encoders.items()}
+
+    def fuse(self, features: Mapping[str, Tensor]) -> Outputs:
+        """Map features ``{m: (B, d)}`` to :class:`Outputs`."""
+        logits, unimodal_logits = self.head(features)
+        return Outputs(logits, unimodal_logits, dict(features), lambda z: self.head(z)[0])
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Outputs:
+        """Map inputs ``{m: (B, ...)}`` to :class:`Outputs`."""
+        return self.fuse(self.encode(inputs))
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return every parameter once: by modality the encoder's, under ``"fusion"`` the heads'."""
+        groups = {m: list(encoder.parameters()) for m, encoder in self.encoders.items()}
+        return {**groups, "fusion": list(self.head.parameters())}
+
+
+def build_model(
+    shapes: Mapping[str, tuple[int, ...]],
+    classes: int,
+    *,
+    head: str = "concat_mlp",
+    width: int = 64,
+    stem: Stem = "imagenet",
+    frames: Frames = "each",
+    init: Literal["study", "official"] = "study",
+    seed: int = 0,
+) -> LateFusion:
+    """Build a late-fusion network for the given data, initialised from ``seed`` alone.
+
+    Args:
+        shapes: shape of one item by modality: ``(d,)`` gets an :class:`MLP`, ``(channels, H, W)``
+            a :class:`ResNet18`, ``(F, channels, H, W)`` a :class:`ClipEncoder`.
+        classes: number of classes ``C``, 2 or more.
+        head: one of :data:`HEADS`.
+        width: channels of the first stage, see :class:`ResNet18`.
+        stem: see :class:`ResNet18`.
+        frames: see :class:`ClipEncoder`.
+        init: ``"study"`` keeps torch's default for the heads, ``"official"`` takes OGM-GE's
+            (Xavier normal, bias 0).
+        seed: the run's seed.
+
+    Raises:
+        ValueError: for an option outside its range, or an item shape of another rank.
+    """
+    check_one_of("head", head, HEADS)
+    check_one_of("init", init, ("study", "official"))
+    check_count("classes", classes, low=2)
+    # torch's layers initialise from the global CPU state, so it is borrowed and given back.
+    with torch.random.fork_rng(devices=[]):
+        encoders = {}
+        for m, shape in shapes.items():
+            # One stream per modality: an encoder starts equal alone and beside others.
+            torch.default_generator.manual_seed(derive_seed(seed, "encoder", m))
+            encoders[m] = _encoder(m, shape, width, stem, frames)
+        torch.default_generator.manual_seed(derive_seed(seed, "head"))
+        fusion = HEADS[head]({m: e.features for m, e in encoders.items()}, classes)
+        if init == "official":
+            for layer in fusion.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.xavier_normal_(layer.weight)
+                    nn.init.zeros_(layer.bias)
+    return LateFusion(encoders, fusion)
+
+
+def _encoder(
+    modality: str, shape: tuple[int, ...], width: int, stem: Stem, frames: Frames
+) -> nn.Module:
+    match shape:
+        case (size,):
+            return MLP(size, width)
+        case (channels, _, _):
+            return ResNet18(channels, width, stem)
+        case (count, channels, _, _):
+            return ClipEncoder(count, channels, frames, width, stem)
+    raise ValueError(
+        f"{modality} has items of shape {tuple(shape)}; an encoder needs (d,), "
+        "(channels, height, width) or (frames, channels, height, width)."
+    )

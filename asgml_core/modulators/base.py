@@ -1,0 +1,310 @@
+"""The one interface of the library: what a balancing method may do, and when.
+
+A method is a :class:`Modulator`: it defines the hooks it needs and leaves the others alone, so the
+hooks it has say what it can do. One training step calls them in this order::
+
+    passes -> features -> terms -> backward -> measure -> gradients -> optimizer.step()
+
+and ``epoch_end`` follows the validation of each epoch. To add a method, write one file beside this
+one (``throttle.py`` is a short example): the formula as a pure function on tensors with a modality
+axis, and a thin class that keeps the state. Then add it to the registry in ``__init__.py``.
+
+Shapes: ``M`` modalities, ``B`` batch, ``C`` classes, ``d`` features.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Groups = Mapping[str, Sequence[nn.Parameter]]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a run stands.
+
+    Args:
+        epoch: from 1 to ``epochs``.
+        step: optimizer steps taken before this one, from 0, over the whole run.
+        batch: batches seen before this one in this epoch, from 0.
+        batches: batches in an epoch.
+        epochs: epochs in the run.
+    """
+
+    epoch: int
+    step: int
+    batch: int
+    batches: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network returned for one batch.
+
+    Args:
+        logits: fused logits ``(B, C)``.
+        unimodal_logits: ``{modality: (B, C)}``; its order is the order of the modalities.
+        features: encoder features ``{modality: (B, d)}``.
+        fuse: maps features to fused logits, for methods that ask what the network says without a
+            modality; ``None`` where the network cannot.
+    """
+
+    logits: Tensor
+    unimodal_logits: Mapping[str, Tensor]
+    features: Mapping[str, Tensor]
+    fuse: Callable[[Mapping[str, Tensor]], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The network on one whole part, in evaluation mode: outputs and labels ``(N,)``."""
+
+    outputs: Outputs
+    labels: Tensor
+
+    @functools.cached_property
+    def accuracy(self) -> float:
+        """Share of items whose fused logits put the true class first."""
+        return float((self.outputs.logits.argmax(1) == self.labels).double().mean())
+
+    @functools.cached_property
+    def accuracies(self) -> dict[str, float]:
+        """The same for the unimodal logits, by modality."""
+        return {
+            m: float((logits.argmax(1) == self.labels).double().mean())
+            for m, logits in self.outputs.unimodal_logits.items()
+        }
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What is known at the end of an epoch.
+
+    Args:
+        valid: evaluation on the validation part, ``None`` in protocol ``paper``.
+        test: evaluation on the test part; for records, and for methods that repeat on request
+            what the study did with it.
+    """
+
+    valid: Evaluation | None
+    test: Evaluation
+
+
+class Modulator(nn.Module):
+    """A balancing method: seven hooks that do nothing until a subclass defines them.
+
+    State lives in buffers (``register_buffer(name, None)`` where the size is known only from the
+    first batch), so ``state_dict`` and ``load_state_dict`` carry it whole. The arguments of
+    ``__init__`` are kept as attributes of the same names; ``repr`` shows them.
+
+    A method adds what it did to two counters: ``self.count("acted", condition)`` on each step on
+    which it changed anything and, if it measures, ``self.count("measured")``. A run whose method
+    never acted or never measured is an error, not a result.
+    """
+
+    #: The name in the registry and in records; by default the class's, in lower case.
+    name: str = "modulator"
+    #: First and last epoch of the default window, as shares of a run's epochs; ``None``: always.
+    window: tuple[float, float] | None = None
+    #: True for a method that must measure before it can act.
+    measures: bool = False
+
+    acted: Tensor
+    measured: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("acted", torch.zeros((), dtype=torch.long))
+        self.register_buffer("measured", torch.zeros((), dtype=torch.long))
+        self._modalities: tuple[str, ...] | None = None
+        self._called: set[str] = set()
+
+    # ------------------------------------------------------------------ the hooks
+
+    def passes(self, modalities: Sequence[str], clock: Clock) -> tuple[tuple[str, ...], ...]:
+        """Return which modalities train in each pass of this step; by default one pass, all."""
+        return (tuple(modalities),)
+
+    def features(
+        self, features: dict[str, Tensor], labels: Tensor, clock: Clock
+    ) -> dict[str, Tensor]:
+        """Return the features ``{m: (B, d)}`` to fuse; runs after the encoders."""
+        return features
+
+    def terms(
+        self, terms: dict[str, Tensor], outputs: Outputs, labels: Tensor, clock: Clock
+    ) -> dict[str, Tensor]:
+        """Return the named scalars whose sum is the loss; it starts as ``{"fused": ...}``."""
+        return terms
+
+    def backward(self, terms: dict[str, Tensor], outputs: Outputs, groups: Groups) -> None:
+        """Fill the gradients; by default those of the sum of the terms."""
+        sum(terms.values()).backward()
+
+    def measure(self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock) -> None:
+        """Look at raw gradients, scores and features, before any method edits a gradient."""
+
+    def gradients(
+        self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
+    ) -> dict[str, Tensor]:
+        """Edit ``.grad`` in place, just before the optimizer's step; return 0-dim records."""
+        return {}
+
+    def epoch_end(
+        self,
+        metrics: Metrics,
+        optimizer: torch.optim.Optimizer,
+        groups: Groups,
+        clock: Clock,
+    ) -> None:
+        """React to an epoch's metrics, such as by a factor on a learning rate."""
+
+    # ------------------------------------------------------------------ the door
+
+    def modulate(
+        self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
+    ) -> dict[str, Tensor]:
+        """Measure, then edit the gradients: the one call between ``backward`` and ``step``.
+
+        Args:
+            outputs: what the network returned for this batch.
+            labels: ``(B,)``, int64.
+            groups: the parameters of each modality's encoder, as lists.
+            clock: where the run stands.
+
+        Returns:
+            0-dim tensors to record, by name, still on the device.
+
+        Raises:
+            TypeError: for a group that is an iterator (it would be empty after one step).
+            ValueError: for a modality without parameters, or labels of another shape.
+            RuntimeError: when the loop never called a hook that this method needs.
+        """
+        self._check_step(outputs, labels, groups)
+        if missing := self._uncalled(clock):
+            raise RuntimeError(
+                f"{', '.join(missing)} was not called in this step, and the method needs it: "
+                "call each of these hooks on the modulator, in the order of the documentation."
+            )
+        self._called.clear()
+        self.measure(outputs, labels, groups, clock)
+        return self.gradients(outputs, labels, groups, clock)
+
+    def schedule(self, clock: Clock) -> dict[str, int]:
+        """Return what the method takes from the length of a run, such as its probe period.
+
+        Args:
+            clock: any moment of the run; only ``batches`` and ``epochs`` count.
+
+        Raises:
+            ValueError: when the method could never act in such a run.
+        """
+        return {}
+
+    def parts(self) -> Iterator[Modulator]:
+        """Yield the methods this one is made of (itself, if it is not a wrapper)."""
+        yield self
+
+    def count(self, counter: Literal["acted", "measured"], happened: Tensor | int = 1) -> None:
+        """Add to a counter, without waiting for the device."""
+        counted = getattr(self, counter)
+        if isinstance(happened, Tensor):
+            counted = counted.to(happened.device)
+        setattr(self, counter, counted + happened)
+
+    # ------------------------------------------------------------------ inside
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = cls.__dict__.get("name", cls.__name__.lower())
+        for hook in _LOOP_HOOKS:
+            if hook in cls.__dict__:
+                setattr(cls, hook, _noting_the_call(hook, cls.__dict__[hook]))
+
+    def _uncalled(self, clock: Clock) -> list[str]:
+        return [
+            f"{type(self).__name__}.{hook}"
+            for hook in _LOOP_HOOKS
+            if defines(self, hook) and hook not in self._called
+        ]
+
+    def _check_step(self, outputs: Outputs, labels: Tensor, groups: Groups) -> None:
+        modalities = tuple(outputs.unimodal_logits)
+        if self._modalities is None:
+            self._modalities = modalities
+        if modalities != self._modalities:
+            raise ValueError(
+                f"the modalities of this step are {modalities}, but they were {self._modalities}; "
+                "their names and order must stay the same."
+            )
+        if labels.shape != outputs.logits.shape[:1]:
+            raise ValueError(
+                f"labels have shape {tuple(labels.shape)}, but the logits "
+                f"{tuple(outputs.logits.shape)}; expected labels of shape (B,) and logits (B, C)."
+            )
+        for m in modalities:
+            if m not in groups:
+                raise ValueError(f"groups has no {m!r}; it has {', '.join(groups)}.")
+            if isinstance(groups[m], Iterator):
+                raise TypeError(
+                    f"groups[{m!r}] is an iterator, which would be empty after one step; "
+                    f"pass list(...) of it."
+                )
+            if len(groups[m]) == 0:
+                raise ValueError(f"groups[{m!r}] is empty; it needs the encoder's parameters.")
+
+    def extra_repr(self) -> str:
+        """Show the arguments of ``__init__``."""
+        arguments = inspect.signature(type(self).__init__).parameters
+        shown = {a: getattr(self, a) for a in arguments if a != "self" and hasattr(self, a)}
+        return ", ".join(
+            f"{a}={value!r}" for a, value in shown.items() if not isinstance(value, nn.Module)
+        )
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the names and order of the modalities, which the buffers rely on."""
+        return {"modalities": self._modalities}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore :meth:`get_extra_state`."""
+        self._modalities = None if state["modalities"] is None else tuple(state["modalities"])
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # Buffers sized by the first batch take their size from the saved state.
+        for name in _own_buffers(self):
+            saved = state_dict.get(prefix + name)
+            current = self._buffers[name]
+            if saved is None:
+                self._buffers[name] = None
+            elif current is None or current.shape != saved.shape:
+                self._buffers[name] = torch.empty_like(saved)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+_LOOP_HOOKS = ("passes", "features", "terms", "backward")
+
+
+def _own_buffers(module: nn.Module) -> tuple[str, ...]:
+    return tuple(name for name in module._buffers if name not in ("acted", "measured"))
+
+
+def _noting_the_call(hook: str, function: Callable) -> Callable:
+    @functools.wraps(function)
+    def noted(self: Modulator, *args: Any, **kwargs: Any) -> Any:
+        self._called.add(hook)
+        return function(self, *args, **kwargs)
+
+    return noted
+
+
+def defines(modulator: Modulator, hook: str) -> bool:
+    """Return whether a method defines a hook, rather than inheriting the one that does nothing."""
+    return getattr(type(modulator), hook) is not getattr(Modulator, hook)

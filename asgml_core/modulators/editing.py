@@ -1,0 +1,98 @@
+"""What the methods share: editing gradients in place, without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from asgml_core.checks import check_one_of
+from asgml_core.seeding import derive_seed
+
+Scope = Literal["conv", "weights", "all"]
+SMALLEST_DIMENSION = {"conv": 4, "weights": 2, "all": 0}
+
+
+def gradients_of(
+    parameters: Iterable[nn.Parameter], scope: Scope = "all", modality: str = ""
+) -> list[Tensor]:
+    """Return the gradients of one encoder that a method may edit.
+
+    Args:
+        parameters: the encoder's parameters; those without a gradient are left out.
+        scope: ``"conv"`` takes gradients of 4 or more dimensions, ``"weights"`` of 2 or more,
+            ``"all"`` every one.
+        modality: the encoder's name, for the message.
+
+    Raises:
+        ValueError: when there are gradients, but none in the scope. A linear encoder under
+            ``"conv"`` would otherwise never be modulated, and nobody would know.
+    """
+    smallest = SMALLEST_DIMENSION[check_one_of("scope", scope, SMALLEST_DIMENSION)]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    chosen = [g for g in gradients if g.dim() >= smallest]
+    if gradients and not chosen:
+        raise ValueError(
+            f"scope is {scope!r}, but the encoder {modality!r} has no gradient of {smallest} or "
+            f"more dimensions (the largest has {max(g.dim() for g in gradients)}); "
+            "choose scope='weights' or scope='all'."
+        )
+    return chosen
+
+
+def scale_gradients(gradients: Sequence[Tensor], scale: Tensor) -> None:
+    """Multiply gradients in place by one 0-dim tensor."""
+    if gradients:
+        torch._foreach_mul_(list(gradients), scale)
+
+
+def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the Euclidean norm of all gradients together, 0-dim; 0 where there are none."""
+    if not gradients:
+        return torch.zeros(())
+    return torch.stack(torch._foreach_norm(list(gradients))).norm()
+
+
+def noise_like(gradient: Tensor, random: Random) -> Tensor:
+    """Return standard normal noise of a gradient's shape.
+
+    It is drawn into a fresh contiguous tensor, whatever the gradient's memory format, so that the
+    same seed gives the same noise as the official code, which does the same.
+    """
+    noise = torch.empty(gradient.shape, dtype=gradient.dtype, device=gradient.device)
+    return noise.normal_(generator=random.on(gradient.device))
+
+
+class Random(nn.Module):
+    """A generator of one's own: seeded, on the device of the data, saved in the state.
+
+    Args:
+        seed: the run's seed.
+        purpose: what the numbers are for, so that two methods never share a stream.
+    """
+
+    def __init__(self, seed: int, purpose: str) -> None:
+        super().__init__()
+        self.seed = derive_seed(seed, purpose)
+        self._generator: torch.Generator | None = None
+
+    def on(self, device: torch.device) -> torch.Generator:
+        """Return the generator, made on ``device`` at the first call."""
+        if self._generator is None or self._generator.device != device:
+            self._generator = torch.Generator(device=device).manual_seed(self.seed)
+        return self._generator
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the device and the state of the generator, or ``None`` before its first use."""
+        if self._generator is None:
+            return {"device": None, "state": None}
+        return {"device": str(self._generator.device), "state": self._generator.get_state()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore :meth:`get_extra_state`."""
+        self._generator = None
+        if state["device"] is not None:
+            self._generator = torch.Generator(device=state["device"])
+            self._generator.set_state(state["state"].cpu())

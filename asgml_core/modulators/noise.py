@@ -1,0 +1,46 @@
+"""Gaussian noise on gradients, in proportion to their own spread."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from asgml_core.checks import check_number, check_one_of
+from asgml_core.modulators.base import Clock, Groups, Modulator, Outputs
+from asgml_core.modulators.editing import (
+    SMALLEST_DIMENSION,
+    Random,
+    Scope,
+    gradients_of,
+    noise_like,
+)
+
+
+class GradientNoise(Modulator):
+    """Add ``N(0, sigma * std(g) + 1e-8)`` to every encoder gradient in the scope.
+
+    Args:
+        sigma: size of the noise relative to the gradient's standard deviation, above 0.
+        scope: gradients of 4 dimensions (``"conv"``, the study), ``"weights"`` or ``"all"``.
+        seed: of the noise.
+
+    In the study it follows the scaling of throttle or boost, so it stands after them in a chain.
+    """
+
+    name = "noise"
+
+    def __init__(self, sigma: float = 0.1, scope: Scope = "conv", seed: int = 0) -> None:
+        super().__init__()
+        self.sigma = check_number("sigma", sigma, above=0.0)
+        self.scope = check_one_of("scope", scope, SMALLEST_DIMENSION)
+        self.seed = seed
+        self.random = Random(seed, self.name)
+
+    def gradients(
+        self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
+    ) -> dict[str, Tensor]:
+        """Add noise to the gradients of every encoder."""
+        self.count("acted")
+        for m in outputs.unimodal_logits:
+            for g in gradients_of(groups[m], self.scope, m):
+                g.add_(noise_like(g, self.random) * (self.sigma * g.std() + 1e-8))
+        return {}

@@ -1,0 +1,96 @@
+"""Named settings of data, network and training: what a run is before a method is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgml_core.checks import check_one_of
+from asgml_core.config import RunConfig
+
+_GRID_MODEL = {"width": 16, "stem": "imagenet", "frames": "channels"}
+_GRID_TRAIN = {"epochs": 30, "learning_rate": 1e-2}
+
+#: By dataset and name: the sections of a :class:`RunConfig`. The first of each is the default.
+PROFILES: dict[str, dict[str, dict[str, Any]]] = {
+    "synth": {
+        "demo": {
+            "data": {"options": {}},
+            "model": {"width": 8, "stem": "imagenet"},
+            "train": {"epochs": 12, "learning_rate": 1e-2},
+        },
+    },
+    "grid": {
+        "grid": {
+            "data": {"options": {"frames": 1, "audio_noise": 1.5}},
+            "model": _GRID_MODEL,
+            "train": _GRID_TRAIN,
+        },
+        "grid_rich": {
+            "data": {"options": {"frames": 5, "audio_noise": 1.5}},
+            "model": _GRID_MODEL,
+            "train": _GRID_TRAIN,
+        },
+        "grid_clean": {
+            "data": {"options": {"frames": 5, "audio_noise": 0.0}},
+            "model": _GRID_MODEL,
+            "train": _GRID_TRAIN,
+        },
+    },
+    "arrays": {
+        "small": {
+            "model": {"width": 16, "stem": "imagenet"},
+            "train": {"epochs": 30, "learning_rate": 1e-2},
+        },
+        "paper": {"model": {"width": 64, "stem": "imagenet"}, "train": {"epochs": 100}},
+    },
+}
+
+
+def profile_name(dataset: str, name: str | None = None) -> str:
+    """Return the name of a profile; ``None`` means the dataset's default.
+
+    Raises:
+        ValueError: for a dataset or a profile that does not exist, naming those that do.
+    """
+    check_one_of("dataset", dataset, PROFILES)
+    if name is None:
+        return next(iter(PROFILES[dataset]))
+    return check_one_of(f"profile of {dataset!r}", name, PROFILES[dataset])
+
+
+def profile(
+    dataset: str = "synth",
+    name: str | None = None,
+    *,
+    seed: int = 42,
+    epochs: int | None = None,
+    options: dict[str, Any] | None = None,
+    **changes: Any,
+) -> RunConfig:
+    """Return the baseline of a profile: the fused loss and the unimodal losses, no modulation.
+
+    Args:
+        dataset: ``"synth"``, ``"grid"`` or ``"arrays"``.
+        name: of the profile; ``None`` means the dataset's default.
+        seed: the run's seed.
+        epochs: another number of epochs than the profile's.
+        options: further options of the dataset, such as ``{"path": ...}``.
+        changes: other fields of :class:`RunConfig`, such as ``device`` or ``protocol``.
+
+    Raises:
+        ValueError: for a profile, a field or a value that is not allowed.
+    """
+    sections = PROFILES[dataset][profile_name(dataset, name)]
+    train = dict(sections.get("train", {}))
+    if epochs is not None:
+        train["epochs"] = epochs
+    data = dict(sections.get("data", {}))
+    data["options"] = {**data.get("options", {}), **(options or {})}
+    values = {
+        "run_id": "baseline",
+        "seed": seed,
+        "data": {"name": dataset, **data},
+        "model": sections.get("model", {}),
+        "train": train,
+    }
+    return RunConfig.from_dict(values).replace(**changes)

@@ -1,0 +1,52 @@
+"""The committed tables of measured runs, under ``book/results/``, each with its provenance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from asgml_core.files import write_atomically, write_json
+from asgml_core.paths import project_root
+
+
+def folder() -> Path:
+    """Return where the tables are."""
+    return project_root() / "book" / "results"
+
+
+def read(name: str) -> pd.DataFrame:
+    """Return a table by name.
+
+    Raises:
+        FileNotFoundError: naming the tables there are.
+    """
+    return pd.read_csv(_existing(name, ".csv"))
+
+
+def provenance(name: str) -> dict[str, Any]:
+    """Return where a table came from: command, commit, versions, machine, wall time.
+
+    Raises:
+        FileNotFoundError: naming the tables there are.
+    """
+    return json.loads(_existing(name, ".json").read_text(encoding="utf-8"))
+
+
+def write(name: str, table: pd.DataFrame, came_from: dict[str, Any]) -> Path:
+    """Write a table and its provenance, and return the table's path."""
+    path = folder() / f"{name}.csv"
+    text = table.to_csv(index=False, float_format="%.6g")
+    write_atomically(path, text.encode())
+    write_json(path.with_suffix(".json"), came_from)
+    return path
+
+
+def _existing(name: str, ending: str) -> Path:
+    path = folder() / f"{name}{ending}"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in folder().glob(f"*{ending}"))) or "none"
+        raise FileNotFoundError(f"{path}: no such table; there are: {there}.")
+    return path

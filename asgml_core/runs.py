@@ -1,0 +1,333 @@
+"""One run, from its config to its record: never repeated, and resumable at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asgml_core import checkpoint
+from asgml_core.config import RunConfig, differences
+from asgml_core.datasets import MultimodalDataset, load
+from asgml_core.files import write_atomically, write_json
+from asgml_core.models import build_model
+from asgml_core.modulators import REGISTRY, Chain, During, Modulator
+from asgml_core.paths import outputs_folder
+from asgml_core.probes import refit_accuracies
+from asgml_core.provenance import code_fingerprint, provenance
+from asgml_core.records import EPOCHS, FORMAT, PREDICTIONS, RECORD, STEPS, RunRecord
+from asgml_core.trainer import Trainer
+
+CHECKPOINT, CHOSEN, LAST, EVENTS = "checkpoint.pt", "chosen.pt", "last.pt", "events"
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+class RunError(RuntimeError):
+    """A run that cannot start or count; the message says why and what to do."""
+
+
+def run(
+    config: RunConfig,
+    outputs: str | Path | None = None,
+    *,
+    again: bool = False,
+    progress: Progress | bool = True,
+) -> RunRecord:
+    """Train, evaluate and record one run in ``<outputs>/sweep/<run_id>_seed<seed>/``.
+
+    A finished run is read, not repeated. A run that was killed goes on from its last checkpoint and
+    ends with the same bits as one that was not.
+
+    Args:
+        config: the run.
+        outputs: by default ``$ASGML_OUTPUTS``, or ``outputs`` in the project.
+        again: compute anew, and replace what another config or other code left in the folder.
+        progress: show a bar; or a function that is told (epoch, epochs, the epoch's row).
+
+    Returns:
+        The record.
+
+    Raises:
+        RunError: when the folder holds a run of another config, or one made by other code; when a
+            method never measured or never acted.
+        DataError: when the data cannot be used.
+        DivergedError: when a loss was not finite.
+        CheckpointError: when the checkpoint is damaged.
+        WriteError: when a file could not be written.
+    """
+    folder = Path(outputs or outputs_folder()) / "sweep" / config.folder
+    if again:
+        _clear(folder)
+    elif (folder / RECORD).exists():
+        record = RunRecord.load(folder)
+        _check_same(folder, config, record.values["config"], record.provenance["code"])
+        return record
+    _check_device(config.device)
+    with _arithmetic(config.threads):
+        return _Run(config, folder).finish(progress)
+
+
+def build_modulator(config: RunConfig) -> Chain:
+    """Return the chain of a run's methods, each in its window."""
+    parts: list[Modulator] = []
+    for method in config.methods:
+        cls, options = REGISTRY[method.name], dict(method.options)
+        if "seed" in inspect.signature(cls.__init__).parameters:
+            options["seed"] = config.seed
+        part = cls(**options)
+        epochs, start, end = config.train.epochs, method.start, method.end
+        if start is None and end is None and cls.window is not None:
+            start, end = int(cls.window[0] * epochs), max(1, int(cls.window[1] * epochs))
+        if start is not None or end is not None:
+            part = During(part, start or 0, epochs if end is None else end)
+        parts.append(part)
+    return Chain(*parts)
+
+
+class _Run:
+    """A run on its way to its record."""
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.started = time.perf_counter()
+        self.spent = 0.0
+        self.dataset = load(config)
+        self.trainer = _trainer(config, self.dataset)
+        self.schedule = self.trainer.modulator.schedule(self.trainer.clock(1, 0))
+        if (folder / CHECKPOINT).exists():
+            self._resume()
+
+    def finish(self, progress: Progress | bool) -> RunRecord:
+        """Train to the end and write the record."""
+        trainer = self.trainer
+        with _Events(self.folder / EVENTS) as events, _bar(self.config, progress) as tell:
+            tell(trainer.epoch, self.config.train.epochs, {})
+            while not trainer.finished:
+                row = trainer.run_epoch()
+                events.add(trainer, row)
+                self._save()
+                tell(trainer.epoch, self.config.train.epochs, row)
+        self._check_acted()
+        self._write()
+        return RunRecord.load(self.folder)
+
+    def _wall_time(self) -> float:
+        return self.spent + time.perf_counter() - self.started
+
+    def _save(self) -> None:
+        state = {
+            "config": self.config.to_dict(),
+            "code": code_fingerprint(),
+            "data": self.dataset.fingerprint,
+            "wall_time": self._wall_time(),
+            "trainer": self.trainer.state_dict(),
+        }
+        checkpoint.save(self.folder / CHECKPOINT, state)
+
+    def _resume(self) -> None:
+        state = checkpoint.load(self.folder / CHECKPOINT)
+        _check_same(self.folder, self.config, state["config"], state["code"])
+        if state["data"] != self.dataset.fingerprint:
+            raise RunError(
+                f"{self.folder / CHECKPOINT} was made with other data (fingerprint "
+                f"{state['data']}, now {self.dataset.fingerprint}); {_ADVICE}"
+            )
+        self.trainer.load_state_dict(state["trainer"])
+        self.spent = state["wall_time"]
+
+    def _check_acted(self) -> None:
+        for part in self.trainer.modulator.parts():
+            for counter in ("measured", "acted") if part.measures else ("acted",):
+                if int(getattr(part, counter)) == 0:
+                    raise RunError(
+                        f"{self.config.folder}: the method {part.name!r} never {counter} in "
+                        f"{self.trainer.epoch * self.trainer.batches} steps; that is no result. "
+                        f"Its schedule was {self.schedule}."
+                    )
+
+    def _write(self) -> None:
+        trainer, folder = self.trainer, self.folder
+        last = {k: v.detach().cpu().clone() for k, v in trainer.model.state_dict().items()}
+        chosen = trainer.selections.weights or last
+        probes = {name: self._probe(weights) for name, weights in (("validation", chosen),
+                                                                   ("last", last))}  # fmt: skip
+        checkpoint.save(folder / LAST, {"model": last})
+        checkpoint.save(folder / CHOSEN, {"model": chosen})
+        steps = {name: values.numpy() for name, values in trainer.steps.items()}
+        write_atomically(folder / STEPS, _npz(steps))
+        write_atomically(folder / EPOCHS, _csv(trainer).encode())
+        write_atomically(folder / PREDICTIONS, _npz(self._predictions()))
+        write_json(folder / RECORD, self._record(probes))
+
+    def _probe(self, weights: dict[str, torch.Tensor]) -> dict[str, float]:
+        trainer = self.trainer
+        trainer.model.load_state_dict(weights)
+        train, test = (trainer.evaluate(trainer.parts[name]) for name in ("train", "test"))
+        return refit_accuracies(
+            train.outputs.features, train.labels, test.outputs.features, test.labels
+        )
+
+    def _predictions(self) -> dict[str, np.ndarray]:
+        test = self.dataset.test
+        arrays = {"id": np.array(test.ids), "label": test.labels.numpy()}
+        for selection, entry in self.trainer.selections.chosen.items():
+            for name, logits in entry["logits"].items():
+                arrays[f"{selection}/{name}"] = logits.numpy()
+        return arrays
+
+    def _record(self, probes: dict[str, dict[str, float]]) -> dict[str, Any]:
+        trainer = self.trainer
+        trained = trainer.trained_heads()
+        selections = {}
+        for name, entry in trainer.selections.chosen.items():
+            selections[name] = {
+                "epoch": entry["epoch"],
+                "accuracy": entry["accuracy"],
+                "valid_accuracy": entry["valid_accuracy"],
+                "accuracies": {
+                    m: a if trained[m] else None for m, a in entry["accuracies"].items()
+                },
+                "refitted_probes": probes.get(name),
+            }
+        return {
+            "format": FORMAT,
+            "config": self.config.to_dict(),
+            "classes": list(self.dataset.classes),
+            "items": {name: len(part) for name, part in self.dataset.parts.items()},
+            "batches_per_epoch": trainer.batches,
+            "schedule": self.schedule,
+            "methods": {
+                part.name: {"measured": int(part.measured), "acted": int(part.acted)}
+                for part in trainer.modulator.parts()
+            },
+            "selections": selections,
+            "provenance": {
+                **provenance(self.config.device, self.config.threads, self.dataset.fingerprint),
+                "wall_time": round(self._wall_time(), 3),
+            },
+        }
+
+
+_ADVICE = "choose another outputs folder, or compute anew with again=True."
+
+
+def _trainer(config: RunConfig, dataset: MultimodalDataset) -> Trainer:
+    model = build_model(
+        dataset.shapes,
+        len(dataset.classes),
+        head=config.model.head,
+        width=config.model.width,
+        stem=config.model.stem,
+        frames=config.model.frames,
+        init=config.model.init,
+        seed=config.seed,
+    )
+    return Trainer(config, dataset, model, build_modulator(config))
+
+
+def _check_same(folder: Path, config: RunConfig, saved: dict[str, Any], code: str) -> None:
+    if changed := differences(saved, config.to_dict()):
+        raise RunError(f"{folder} holds a run of another config ({'; '.join(changed)}); {_ADVICE}")
+    if code != code_fingerprint():
+        raise RunError(
+            f"{folder} was made by other code (fingerprint {code}, now {code_fingerprint()}); "
+            f"{_ADVICE}"
+        )
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(f"device is {device!r}, but must be 'cpu', 'cuda' or 'cuda:N'.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but this machine has no CUDA device in reach.")
+
+
+def _clear(folder: Path) -> None:
+    # The record goes first: without it, nothing that is left counts as a finished run.
+    for name in (RECORD, CHECKPOINT, CHOSEN, LAST, STEPS, EPOCHS, PREDICTIONS):
+        (folder / name).unlink(missing_ok=True)
+    for event in (folder / EVENTS).glob("events.out.tfevents.*"):
+        event.unlink()
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
+
+
+def _csv(trainer: Trainer) -> str:
+    columns = {name: values.tolist() for name, values in trainer.epochs.items()}
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(f"{value:.9g}" for value in row) for row in rows]
+    return "\n".join([",".join(columns), *lines]) + "\n"
+
+
+@contextlib.contextmanager
+def _arithmetic(threads: int) -> Iterator[None]:
+    """Fix what decides the last bits, and give the process its own settings back."""
+    before = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.cudnn.deterministic = before[1]
+
+
+@contextlib.contextmanager
+def _bar(config: RunConfig, progress: Progress | bool) -> Iterator[Progress]:
+    if callable(progress):
+        yield progress
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=config.train.epochs, desc=config.folder, disable=not progress) as bar:
+
+        def tell(epoch: int, epochs: int, row: dict[str, float]) -> None:
+            bar.update(epoch - bar.n)
+            if row:
+                bar.set_postfix(test=f"{row['test_accuracy']:.3f}")
+
+        yield tell
+
+
+class _Events:
+    """TensorBoard events; what a killed run wrote after its last checkpoint is purged."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writer: Any = None
+
+    def __enter__(self) -> _Events:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+    def add(self, trainer: Trainer, row: dict[str, float]) -> None:
+        """Write the steps and the row of the epoch just done."""
+        first = (trainer.epoch - 1) * trainer.batches
+        if self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(self.folder, purge_step=first or None)
+        for name, values in trainer.steps.items():
+            for i, value in enumerate(values[-trainer.batches :].tolist()):
+                if value == value:  # not NaN: no such value at this step
+                    self.writer.add_scalar(f"step/{name}", value, first + i)
+        for name, value in row.items():
+            self.writer.add_scalar(f"epoch/{name}", value, first + trainer.batches - 1)
+        self.writer.flush()

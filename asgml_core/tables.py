@@ -1,0 +1,177 @@
+"""Records in, tables out. No training, no pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from asgml_core import study
+from asgml_core.config import RunConfig
+from asgml_core.datasets.base import MultimodalDataset
+from asgml_core.records import RunRecord
+from asgml_core.selection import SELECTIONS
+from asgml_core.statistics import accuracy_error, paired_difference
+
+
+def settings(config: RunConfig) -> str:
+    """Return a run's methods and settings in one line, such as ``ogm_ge alpha=0.8, boost``."""
+    parts = []
+    for method in config.methods:
+        options = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+                   for key, value in method.options.items()]  # fmt: skip
+        if method.name != "unimodal_losses" or options not in ([], ["gamma=1"]):
+            parts.append(" ".join([method.name, *options]))
+    return ", ".join(parts) or "no modulation"
+
+
+def planned(configs: Sequence[RunConfig]) -> pd.DataFrame:
+    """Return the runs to come: what each does, and what the study published for it (seed 42)."""
+    rows = [
+        {
+            "run": config.run_id,
+            "methods and settings": settings(config),
+            "published best (%)": study.published(config.run_id),
+        }
+        for config in configs
+    ]
+    return pd.DataFrame(rows).set_index("run")
+
+
+def shown(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """Return a table as people read it: numbers with fixed digits, and blanks where there is none.
+
+    Args:
+        table: any table.
+        digits: after the decimal point.
+    """
+
+    def text(value: object) -> object:
+        if pd.isna(value):
+            return ""
+        return f"{value:.{digits}f}" if isinstance(value, float) else value
+
+    return table.map(text)
+
+
+def correct(record: RunRecord, selection: str) -> np.ndarray:
+    """Return, item by item of the test part, whether the fused prediction was right."""
+    return record.predictions[f"{selection}/fused"].argmax(1) == record.predictions["label"]
+
+
+def results(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Return the test accuracy of each run in per cent, in all three selections.
+
+    ``error`` is the binomial standard error of the chosen accuracy over the test items.
+    """
+    rows = []
+    for record in records:
+        chosen, items = record.accuracy(), record.values["items"]["test"]
+        accuracies = {s: record.selections[s]["accuracy"] for s in SELECTIONS
+                      if s in record.selections}  # fmt: skip
+        rows.append(
+            {
+                "run": record.run_id,
+                **{s.replace("_", " "): 100 * a for s, a in accuracies.items()},
+                "error": 100 * accuracy_error(chosen, items),
+                "published best": study.published(record.run_id),
+            }
+        )
+    return pd.DataFrame(rows).set_index("run")
+
+
+def against(records: Sequence[RunRecord], reference: str = "baseline") -> pd.DataFrame:
+    """Return how each run differs from the reference, in points, measured and published.
+
+    ``error`` is the standard error over test items, of this one seed. Published differences are of
+    the study's best-on-test accuracies at seed 42.
+    """
+    base = next(record for record in records if record.run_id == reference)
+    selection = "validation" if "validation" in base.selections else "last"
+    rows = []
+    for record in records:
+        if record is base:
+            continue
+        difference, error = paired_difference(correct(record, selection), correct(base, selection))
+        ours, theirs = study.published(record.run_id), study.published(reference)
+        rows.append(
+            {
+                "run": record.run_id,
+                "difference": 100 * difference,
+                "error": 100 * error,
+                "published difference": None if ours is None else ours - theirs,
+            }
+        )
+    return pd.DataFrame(rows).set_index("run")
+
+
+def encoders(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Return what a linear probe refitted on each frozen encoder reads, in per cent of test items.
+
+    The encoder is that of the last epoch.
+    """
+    rows = [
+        {
+            "run": record.run_id,
+            **{m: 100 * a for m, a in record.selections["last"]["refitted_probes"].items()},
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows).set_index("run")
+
+
+def provenance(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Return where the records came from; a value that differs between runs is listed once each."""
+    rows: dict[str, list[str]] = {}
+    for record in records:
+        said = dict(record.provenance)
+        versions = said.pop("versions")
+        config = record.values["config"]
+        said |= {"versions": ", ".join(f"{name} {v}" for name, v in versions.items())}
+        said |= {key: config[key] for key in ("seed", "protocol", "memory_format")}
+        said |= {"items": ", ".join(f"{n} {part}" for part, n in record.values["items"].items())}
+        for key, value in said.items():
+            rows.setdefault(key, []).append(str(value))
+    times = [float(text) for text in rows.pop("wall_time")]
+    rows.pop("finished")
+    shown = {key: "; ".join(dict.fromkeys(values)) for key, values in rows.items()}
+    shown["wall time"] = f"{sum(times):.0f} s of computing, {max(times):.0f} s the longest run"
+    return pd.DataFrame({"value": shown})
+
+
+def parts(dataset: MultimodalDataset) -> pd.DataFrame:
+    """Return how many items and groups each part of a dataset has, and the shape of an item."""
+    rows = [
+        {
+            "part": name,
+            "items": len(part),
+            "groups": len(set(part.groups)),
+            **{m: " x ".join(map(str, shape)) for m, shape in dataset.shapes.items()},
+        }
+        for name, part in dataset.parts.items()
+    ]
+    return pd.DataFrame(rows).set_index("part")
+
+
+def classes(dataset: MultimodalDataset) -> pd.DataFrame:
+    """Return how many items of each class each part of a dataset has."""
+    counts = {
+        name: np.bincount(part.labels.cpu().numpy(), minlength=len(dataset.classes))
+        for name, part in dataset.parts.items()
+    }
+    return pd.DataFrame(counts, index=pd.Index(dataset.classes, name="class"))
+
+
+def phenomenon(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and standard deviation over seeds of what joint training leaves unlearned.
+
+    Args:
+        measured: ``seed``, ``modality`` and accuracies from 0 to 1, as
+            ``benchmarks/synth_phenomenon.py`` writes them.
+    """
+    columns = [name for name in measured if name not in ("seed", "modality")]
+    by_modality = 100 * measured.set_index("modality")[columns]
+    mean, deviation = by_modality.groupby(level=0).mean(), by_modality.groupby(level=0).std()
+    text = mean.map("{:.1f}".format) + " \u00b1 " + deviation.map("{:.1f}".format)
+    return text.rename(columns=lambda name: name.replace("_", " "))

@@ -1,0 +1,241 @@
+"""The training loop. It knows the hooks of a modulator, and no method by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from asgml_core.config import RunConfig
+from asgml_core.datasets.base import MultimodalDataset, Part
+from asgml_core.models import LateFusion
+from asgml_core.modulators.base import Clock, Evaluation, Metrics, Modulator, Outputs
+from asgml_core.modulators.editing import gradient_norm
+from asgml_core.seeding import generator
+from asgml_core.selection import Selections
+from asgml_core.telemetry import StepRecorder, join_tables
+
+EVALUATION_BATCH = 256
+
+
+class DivergedError(RuntimeError):
+    """A loss that is no longer finite; the message names the epoch and the step."""
+
+
+def batch_rows(order: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield the rows of each batch; the last one is kept, whatever its size.
+
+    A last batch of one item joins the batch before it: batch norm has no variance of one value.
+    """
+    batches = list(order.split(size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    yield from batches
+
+
+class Trainer:
+    """One run in memory: model, optimizer, modulator, selections and telemetry.
+
+    Args:
+        config: the run.
+        dataset: its data, already split as the protocol asks.
+        model: the network, on any device.
+        modulator: what balances the modalities; an empty ``Chain()`` does nothing.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        dataset: MultimodalDataset,
+        model: LateFusion,
+        modulator: Modulator,
+    ) -> None:
+        self.config = config
+        self.dataset = dataset
+        self.device = torch.device(config.device)
+        self.parts = {name: part.to(self.device) for name, part in dataset.parts.items()}
+        self.format = getattr(torch, _FORMATS[config.memory_format])
+        self.model = model.to(self.device, memory_format=self.format)
+        self.modulator = modulator.to(self.device)
+        self.groups = model.groups()
+        train = config.train
+        self.optimizer = torch.optim.SGD(
+            [{"params": parameters, "name": name} for name, parameters in self.groups.items()],
+            lr=train.learning_rate,
+            momentum=train.momentum,
+            weight_decay=train.weight_decay,
+            fused=True,
+        )
+        order = torch.arange(len(self.parts["train"]))
+        self.batches = sum(1 for _ in batch_rows(order, train.batch_size))
+        self.epoch = 0
+        self.selections = Selections()
+        self.steps: dict[str, Tensor] = {}
+        self.epochs: dict[str, Tensor] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch is done."""
+        return self.epoch >= self.config.train.epochs
+
+    def clock(self, epoch: int, batch: int) -> Clock:
+        """Return the clock of a batch, counted from 0, of an epoch, counted from 1."""
+        step = (epoch - 1) * self.batches + batch
+        return Clock(epoch, step, batch, self.batches, self.config.train.epochs)
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train one epoch, evaluate, let the methods react, and return the epoch's row.
+
+        Raises:
+            DivergedError: when a loss was not finite.
+        """
+        self.epoch += 1
+        steps = self._train_epoch()
+        valid = self.parts.get("valid")
+        metrics = Metrics(
+            valid=None if valid is None else self.evaluate(valid),
+            test=self.evaluate(self.parts["test"]),
+        )
+        clock = self.clock(self.epoch, self.batches - 1)
+        self.modulator.epoch_end(metrics, self.optimizer, self.groups, clock)
+        self.selections.update(self.epoch, metrics, self.model)
+        row = _epoch_row(self.epoch, self.optimizer.param_groups[0]["lr"], steps, metrics)
+        columns = {name: torch.tensor([value]) for name, value in row.items()}
+        self.steps = join_tables([self.steps, steps])
+        self.epochs = join_tables([self.epochs, columns])
+        return row
+
+    def _train_epoch(self) -> dict[str, Tensor]:
+        self.model.train()
+        train = self.config.train
+        for group in self.optimizer.param_groups:
+            group["lr"] = train.scheduled_rate(self.epoch) * group.get("factor", 1.0)
+        order = torch.randperm(
+            len(self.parts["train"]), generator=generator(self.config.seed, "shuffle", self.epoch)
+        )
+        recorder = StepRecorder()
+        for batch, rows in enumerate(batch_rows(order, train.batch_size)):
+            clock = self.clock(self.epoch, batch)
+            inputs, labels = self._take(self.parts["train"], rows)
+            for modalities in self.modulator.passes(self.dataset.modalities, clock):
+                recorder.add(self._step({m: inputs[m] for m in modalities}, labels, clock))
+        steps = recorder.table()
+        self._check_finite(steps)
+        return steps
+
+    def _step(self, inputs: dict[str, Tensor], labels: Tensor, clock: Clock) -> dict[str, Tensor]:
+        features = self.modulator.features(self.model.encode(inputs), labels, clock)
+        outputs = self.model.fuse(features)
+        terms = {"fused": F.cross_entropy(outputs.logits, labels)}
+        terms = self.modulator.terms(terms, outputs, labels, clock)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.modulator.backward(terms, outputs, self.groups)
+        record = {f"loss/{name}": value for name, value in terms.items()}
+        record |= self._norms("gradient_norm", inputs)
+        record |= self.modulator.modulate(outputs, labels, self.groups, clock)
+        record |= self._norms("modulated_norm", inputs)
+        before = {m: [p.detach().clone() for p in self.groups[m]] for m in inputs}
+        self.optimizer.step()
+        for m in inputs:
+            moved = torch._foreach_sub([p.detach() for p in self.groups[m]], before[m])
+            record[f"update_norm/{m}"] = gradient_norm(moved)
+        record["train_accuracy"] = (outputs.logits.argmax(1) == labels).float().mean()
+        return record
+
+    def _norms(self, name: str, modalities: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            f"{name}/{m}": gradient_norm([p.grad for p in self.groups[m] if p.grad is not None])
+            for m in modalities
+        }
+
+    def _take(self, part: Part, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        rows = rows.to(self.device)
+        inputs = {}
+        for m, x in part.inputs.items():
+            taken = x[rows]
+            pictures = taken.dim() == 4
+            inputs[m] = taken.contiguous(memory_format=self.format) if pictures else taken
+        return inputs, part.labels[rows]
+
+    def _check_finite(self, steps: dict[str, Tensor]) -> None:
+        for name, values in steps.items():
+            if name.startswith("loss/") and not bool(values.isfinite().all()):
+                batch = int((~values.isfinite()).nonzero()[0])
+                step = self.clock(self.epoch, batch).step
+                raise DivergedError(
+                    f"{self.config.folder}: {name} is {float(values[batch])} in epoch "
+                    f"{self.epoch}, step {step}; the run diverged. A lower learning rate than "
+                    f"{self.config.train.learning_rate} may help."
+                )
+
+    @torch.no_grad()
+    def evaluate(self, part: Part) -> Evaluation:
+        """Return the network's outputs on a whole part, in evaluation mode."""
+        self.model.eval()
+        logits, unimodal, features = [], {}, {}
+        for rows in torch.arange(len(part)).split(EVALUATION_BATCH):
+            outputs = self.model(self._take(part, rows)[0])
+            logits.append(outputs.logits)
+            for m in outputs.unimodal_logits:
+                unimodal.setdefault(m, []).append(outputs.unimodal_logits[m])
+                features.setdefault(m, []).append(outputs.features[m])
+        whole = Outputs(
+            torch.cat(logits),
+            {m: torch.cat(pieces) for m, pieces in unimodal.items()},
+            {m: torch.cat(pieces) for m, pieces in features.items()},
+        )
+        return Evaluation(whole, part.labels)
+
+    def trained_heads(self) -> dict[str, bool]:
+        """Return, by modality, whether its unimodal logits come from weights that were trained.
+
+        Under the joint loss alone, separate unimodal heads stay as they were drawn, and what they
+        say means nothing.
+        """
+        heads = self.model.head.unimodal_parameters()
+        return {m: all(p in self.optimizer.state for p in ps) for m, ps in heads.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the complete state, for a checkpoint."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "modulator": self.modulator.state_dict(),
+            "selections": self.selections.state_dict(),
+            "steps": self.steps,
+            "epochs": self.epochs,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore :meth:`state_dict`; training goes on as if it had never stopped."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.modulator.load_state_dict(state["modulator"])
+        self.modulator.to(self.device)
+        self.selections.load_state_dict(state["selections"])
+        self.epoch, self.steps, self.epochs = state["epoch"], state["steps"], state["epochs"]
+
+
+_FORMATS = {"channels_last": "channels_last", "contiguous": "contiguous_format"}
+
+
+def _epoch_row(
+    epoch: int, learning_rate: float, steps: dict[str, Tensor], metrics: Metrics
+) -> dict[str, float]:
+    row = {"epoch": float(epoch), "learning_rate": learning_rate}
+    for name, values in steps.items():
+        row[name] = float(values.double().nanmean())
+        if name.startswith("modulated_norm/"):
+            m = name.removeprefix("modulated_norm/")
+            acted = values != steps[f"gradient_norm/{m}"]
+            row[f"activation/{m}"] = float(acted.double().mean())
+    for part, evaluation in (("valid", metrics.valid), ("test", metrics.test)):
+        if evaluation is not None:
+            row[f"{part}_accuracy"] = evaluation.accuracy
+            for m, accuracy in evaluation.accuracies.items():
+                row[f"{part}_accuracy/{m}"] = accuracy
+    return row
