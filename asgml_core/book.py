@@ -134,6 +134,9 @@ def _execute(notebook: Path, target: Path, outputs: Path, figures: Path | None =
     except nbclient.exceptions.CellExecutionError as error:
         raise BookError(f"{notebook.name} failed:\n{error}") from error
     content.metadata.pop("papermill", None)
+    for cell in content.cells:
+        if "remove-output" in cell.metadata.get("tags", []):
+            cell.outputs = []  # a progress bar: of no use once the run is over
     nbformat.write(content, target)
 
 

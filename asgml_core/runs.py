@@ -291,9 +291,10 @@ def _bar(config: RunConfig, progress: Progress | bool) -> Iterator[Progress]:
     if callable(progress):
         yield progress
         return
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
-    with tqdm(total=config.train.epochs, desc=config.folder, disable=not progress) as bar:
+    total = config.train.epochs
+    with tqdm(total=total, desc=config.folder, unit="epoch", disable=not progress) as bar:
 
         def tell(epoch: int, epochs: int, row: dict[str, float]) -> None:
             bar.update(epoch - bar.n)

@@ -106,10 +106,10 @@ class _Bar:
     """One progress bar, fed by the workers through a queue."""
 
     def __init__(self, queue: Any, total: int, show: bool) -> None:
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         self._queue = queue
-        self._bar = tqdm(total=total, desc="runs", unit="epoch", disable=not show)
+        self._bar = tqdm(total=total, desc="runs", unit="epoch", disable=not show, mininterval=1)
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> None:

@@ -180,7 +180,8 @@ def _parts(
         for row, part in enumerate(parts):
             if part not in PARTS:
                 raise DataError(
-                    f"{source}: {manifest.parts} row {row} is {part!r}; train, valid or test."
+                    f"{source}: {manifest.parts} row {row} is {str(part)!r}; "
+                    "it must be train, valid or test."
                 )
         return parts
     names = sorted(set(groups))

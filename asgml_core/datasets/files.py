@@ -24,7 +24,8 @@ def read_npz(path: Path, keys: Iterable[str] | None = None) -> dict[str, np.ndar
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, since numpy would leave a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             wanted = list(archive.files if keys is None else keys)
             for key in wanted:
                 if key not in archive.files:
@@ -47,7 +48,8 @@ def read_npy(path: Path) -> np.ndarray:
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read as a plain .npy array: {error}") from error
     if not isinstance(array, np.ndarray):
