@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from asgml_core.datasets import MultimodalDataset, synth
+from asgml_core.datasets.synth import CLASSES
+from asgml_core.datasets.synth import examples as clean_examples
 from asgml_core.records import RunRecord
 
 #: Okabe and Ito's palette, readable with any colour vision; one colour per modality, in order.
@@ -274,6 +276,20 @@ def coefficients(record: RunRecord, alpha: float) -> Figure:
                    color=colours(modalities)[m])  # fmt: skip
     right.set(xlabel="epoch", title=record.run_id)
     right.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
+    return figure
+
+
+@_figure
+def emotions() -> Figure:
+    """Draw one clean voice and face of ``synth`` for each emotion: the average, without noise."""
+    drawn = clean_examples()
+    figure, axes = plt.subplots(2, len(CLASSES), figsize=(9, 3.3))
+    for row, (m, items) in zip(axes, drawn.items(), strict=True):
+        for ax, item, name in zip(row, items, CLASSES, strict=True):
+            draw_item(ax, np.asarray(item)[None], upwards=m == "audio")
+            if m == "audio":
+                ax.set_title(name)
+        row[0].set_ylabel(m)
     return figure
 
 

@@ -16,7 +16,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "demo": {
             "data": {"options": {}},
             "model": {"width": 8, "stem": "imagenet"},
-            "train": {"epochs": 12, "learning_rate": 1e-2},
+            "train": {"epochs": 8, "learning_rate": 1e-2},
         },
     },
     "grid": {
@@ -80,7 +80,8 @@ def profile(
     Raises:
         ValueError: for a profile, a field or a value that is not allowed.
     """
-    sections = PROFILES[dataset][profile_name(dataset, name)]
+    name = profile_name(dataset, name)
+    sections = PROFILES[dataset][name]
     train = dict(sections.get("train", {}))
     if epochs is not None:
         train["epochs"] = epochs

@@ -55,7 +55,8 @@ def test_a_run_leaves_everything_a_reader_needs(boosted: RunConfig, tmp_path: Pa
     assert items["train"] + items["valid"] == 105
     assert items["test"] == 45
     assert set(record.provenance) == {
-        "commit", "code", "data", "versions", "system", "device", "threads", "finished", "wall_time",
+        "commit", "code", "data", "versions", "system", "device", "threads", "finished",
+        "wall_time",
     }  # fmt: skip
     assert len(record.epochs) == 4
     assert len(record.steps) == 4 * record.values["batches_per_epoch"]

@@ -1,0 +1,104 @@
+"""The book, built as a user builds it, and looked at in a real browser where there is one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from asgml_core import book, results
+from asgml_core.book import BookError
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def html() -> Path:
+    """The built book; a second build executes nothing that has not changed."""
+    return book.build(ROOT).parent
+
+
+class Links(HTMLParser):
+    """Collects what a page points at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.anchors: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.anchors |= {named["id"]} if named.get("id") else set()
+        for attribute in ("href", "src"):
+            if named.get(attribute):
+                self.found.append(named[attribute])
+
+
+def read(page: Path) -> Links:
+    links = Links()
+    links.feed(page.read_text(encoding="utf-8"))
+    return links
+
+
+def pages() -> list[str]:
+    toc = (ROOT / "book" / "_toc.yml").read_text()
+    return ["intro", *re.findall(r"- file: (\S+)", toc)]
+
+
+def test_every_page_is_there_and_every_inner_link_leads_somewhere(html: Path) -> None:
+    for name in pages():
+        page = html / f"{name}.html"
+        for link in read(page).found:
+            if re.match(r"[a-z]+:|//", link):
+                continue
+            path, _, anchor = link.partition("#")
+            path = path.partition("?")[0]
+            target = page.parent / path if path else page
+            assert target.exists(), f"{name}: {link}"
+            if anchor and target.suffix == ".html":
+                assert anchor in read(target).anchors, f"{name}: {link}"
+
+
+def test_pages_read_without_a_network(html: Path) -> None:
+    for name in pages():
+        for link in read(html / f"{name}.html").found:
+            assert not re.match(r"(https?:)?//\S+\.(js|css|woff2?)", link), f"{name}: {link}"
+
+
+def test_the_pages_hold_the_results(html: Path) -> None:
+    text = (html / "04_v2_boost.html").read_text()
+    for run in ("baseline", "boost_ogm_a075", "62.50"):
+        assert run in text
+    assert text.count("<img") >= 6
+    assert "progress" not in text.lower() or "epoch/s" not in text
+
+
+def test_committed_tables_have_their_provenance() -> None:
+    for table in (ROOT / "book" / "results").glob("*.csv"):
+        said = results.provenance(table.stem)
+        assert {"command", "commit", "versions", "device", "wall_time"} <= set(said)
+        assert len(results.read(table.stem)) > 0
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_a_browser_shows_formulas_and_pictures(html: Path, tmp_path: Path) -> None:
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path}", "--virtual-time-budget=15000", "--dump-dom",
+        (html / "04_v2_boost.html").as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.count("<mjx-container") > 5
+    assert "MathJax" in done.stdout
+    assert "math-error" not in done.stdout
+
+
+def test_a_folder_without_a_book_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BookError, match=r"has no _config\.yml"):
+        book.build(tmp_path)

@@ -1,0 +1,148 @@
+"""Parameters of notebooks, and the notebooks themselves: paired, short, clean, and true."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from asgml_core import notebooks
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+GIVEN = {"seed": 1, "dataset": "synth", "profile": None, "epochs": 2, "_": 0, "In": [], "ast": ast}
+
+
+def test_good_parameters_become_settings() -> None:
+    chosen = notebooks.settings(GIVEN)
+    assert (chosen.seed, chosen.epochs) == (1, 2)
+    base = chosen.base()
+    assert (base.seed, base.train.epochs, base.data.name) == (1, 2, "synth")
+    assert chosen.folder().name == "synth-demo-2epochs"
+    assert notebooks.settings(GIVEN | {"outputs": "x"}).folder() == Path("x")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sed": 1}, "parameter is 'sed'.*Did you mean 'seed'"),
+        ({"seed": "one"}, "seed is 'one', but must be a whole number of 0 or more"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"dataset": "gird"}, "dataset is 'gird', but must be one of: 'synth', 'grid', 'arrays'"),
+        ({"dataset": "grid", "profile": "demo"}, "profile of 'grid' is 'demo'.*'grid_rich'"),
+        ({"epochs": 0}, "epochs is 0, but must be a whole number of 1 or more"),
+        ({"workers": -1}, "workers is -1"),
+        ({"device": 3}, "device is 3, but must be text"),
+        ({"dataset": "arrays"}, "data must be the path"),
+    ],
+)
+def test_impossible_parameters_are_refused(given: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        notebooks.settings(given)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "params").rglob("*.yaml")), ids=str)
+def test_every_parameter_set_is_valid_for_its_notebook(file: Path) -> None:
+    assert (ROOT / "book" / f"{file.parent.name}.ipynb").is_file()
+    notebooks.settings(yaml.safe_load(file.read_text())).base()
+
+
+def test_an_unknown_notebook_names_those_there_are() -> None:
+    with pytest.raises(FileNotFoundError, match=r"04_v2_bost: no such notebook.*04_v2_boost"):
+        notebooks.find("04_v2_bost")
+    assert notebooks.find("04_v2_boost") == ROOT / "book" / "04_v2_boost.ipynb"
+
+
+def cells(path: Path, kind: str) -> list:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+@by_name
+def test_the_notebook_is_its_paired_text(path: Path) -> None:
+    import jupytext
+
+    text = jupytext.read(ROOT / "book" / "scripts" / f"{path.stem}.py")
+    notebook = nbformat.read(path, as_version=4)
+    assert [(c.cell_type, c.source) for c in text.cells] == [
+        (c.cell_type, c.source) for c in notebook.cells
+    ]
+
+
+@by_name
+def test_it_is_executed_in_order_and_without_errors(path: Path) -> None:
+    code = cells(path, "code")
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not [o for cell in code for o in cell.outputs if o.output_type == "error"]
+    assert any(o.get("data", {}).get("image/png") for cell in code for o in cell.outputs)
+
+
+@by_name
+def test_cells_are_short_and_prose_leads(path: Path) -> None:
+    lengths = sorted(len(cell.source.splitlines()) for cell in cells(path, "code"))
+    assert lengths[len(lengths) // 2] <= 8
+    assert lengths[-1] <= 30
+    prose = sum(len(cell.source) for cell in cells(path, "markdown"))
+    assert prose > sum(len(cell.source) for cell in cells(path, "code"))
+
+
+@by_name
+def test_the_parameters_cell_holds_literals_with_types(path: Path) -> None:
+    tagged = [c for c in cells(path, "code") if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    for statement in ast.parse(tagged[0].source).body:
+        assert isinstance(statement, ast.AnnAssign)
+        ast.literal_eval(statement.value)
+
+
+@by_name
+def test_nothing_of_one_machine_is_in_it(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"/(home|root|work|tmp|Users)/", text)
+    assert "papermill" not in nbformat.read(path, as_version=4).metadata
+
+
+@pytest.mark.parametrize("folder", [".", "book"])
+def test_papermill_runs_04_from_the_root_and_from_inside_book(folder: str, tmp_path: Path) -> None:
+    """Two epochs, a seed of one's own; and a misspelt parameter stops it with the right name."""
+    source = {".": "book/04_v2_boost.ipynb", "book": "04_v2_boost.ipynb"}[folder]
+    command = [
+        sys.executable, "-m", "papermill", source, str(tmp_path / "out.ipynb"), "--no-progress-bar",
+        "-p", "epochs", "2", "-p", "outputs", str(tmp_path / "outputs"),
+    ]  # fmt: skip
+    good = subprocess.run(
+        [*command, "-p", "seed", "5"],
+        cwd=ROOT / folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert good.returncode == 0, good.stderr[-3000:]
+    assert (tmp_path / "outputs" / "sweep" / "boost_ogm_seed5" / "record.json").is_file()
+    bad = subprocess.run(
+        [*command, "-p", "sed", "5"], cwd=ROOT / folder, capture_output=True, text=True, check=False
+    )
+    assert bad.returncode != 0
+    assert "parameter is 'sed', but must be one of: 'seed'" in bad.stderr
+
+
+@by_name
+def test_nbval_finds_the_same_outputs(path: Path, tmp_path: Path) -> None:
+    """Run the notebook anew, from nothing; cells tagged NBVAL_CHECK_OUTPUT must say the same."""
+    import os
+
+    command = [
+        sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-q",
+        "-c", str(ROOT / "tests" / "nbval.ini"), "--rootdir", str(ROOT), str(path),
+    ]  # fmt: skip
+    environment = {**os.environ, "ASGML_OUTPUTS": str(tmp_path), "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:]

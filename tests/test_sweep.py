@@ -1,0 +1,44 @@
+"""Many runs at once give what one at a time gives, and a failure loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asgml_core import profile, run, run_all, study
+from asgml_core.config import MethodConfig
+from asgml_core.sweep import SweepError
+
+
+def configs(count: int = 2) -> list:
+    base = profile("synth", seed=2, epochs=1, options={"train": 192, "test": 96})
+    return [study.config(name, base) for name in ("baseline", "boost_ogm", "cont_noise")[:count]]
+
+
+def test_workers_give_the_same_bits_in_the_same_order(tmp_path: Path) -> None:
+    plans = configs(3)
+    alone = [run(config, tmp_path / "alone", progress=False) for config in plans]
+    together = run_all(plans, tmp_path / "together", workers=2, progress=False)
+    assert [record.run_id for record in together] == [config.run_id for config in plans]
+    for a, b in zip(alone, together, strict=True):
+        for name in ("last.pt", "epochs.csv", "predictions.npz"):
+            if name == "epochs.csv":
+                assert (a.folder / name).read_text() == (b.folder / name).read_text()
+        assert a.selections == b.selections
+        assert (a.predictions["last/fused"] == b.predictions["last/fused"]).all()
+
+
+def test_one_failure_is_named_and_the_others_are_finished(tmp_path: Path) -> None:
+    good, other = configs(2)
+    idle = MethodConfig(name="boost", options={"alpha": 0.0})
+    bad = other.replace(run_id="idle", methods=(idle,))
+    with pytest.raises(SweepError, match=r"1 of 2 runs failed:\n  idle_seed2: RunError: .* acted"):
+        run_all([good, bad], tmp_path, workers=2, progress=False)
+    assert (tmp_path / "sweep" / good.folder / "record.json").exists()
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
+    one = configs(1)[0]
+    with pytest.raises(ValueError, match="two of the runs are called 'baseline_seed2'"):
+        run_all([one, one], tmp_path)

@@ -1,0 +1,138 @@
+"""Tables against the records they come from, figures against the tables they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from asgml_core import datasets, figures, profile, run_all, study, tables
+from asgml_core.records import RunRecord
+
+NAMES = ("baseline", "boost_default", "boost_ogm", "joint_only")
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
+    base = profile("synth", seed=2, epochs=2, options={"train": 192, "test": 96})
+    plans = [study.config(name, base) for name in NAMES]
+    return run_all(plans, tmp_path_factory.mktemp("tables"), workers=2, progress=False)
+
+
+def test_settings_in_one_line() -> None:
+    base = profile("synth")
+    lines = {name: tables.settings(study.config(name, base)) for name in study.group("v2_boost")}
+    assert lines["boost_default"] == "boost alpha=0.5 scale_max=2"
+    assert lines["boost_ogm"] == "ogm_ge alpha=0.8, boost alpha=0.5"
+    assert lines["boost_noise"] == "boost, noise sigma=0.1"
+    assert tables.settings(study.config("baseline", base)) == "no modulation"
+    assert "fused=False" in tables.settings(study.config("unimodal_losses_only", base))
+
+
+def test_planned_runs_show_what_was_published(records: list[RunRecord]) -> None:
+    planned = tables.planned([record.config for record in records])
+    assert planned.loc["boost_ogm", "published best (%)"] == 61.83
+    assert pd.isna(planned.loc["joint_only", "published best (%)"])
+
+
+def test_results_are_the_records(records: list[RunRecord]) -> None:
+    results = tables.results(records)
+    assert list(results.index) == list(NAMES)
+    for record in records:
+        row = results.loc[record.run_id]
+        assert row["validation"] == 100 * record.selections["validation"]["accuracy"]
+        assert row["best on test"] >= max(row["validation"], row["last"])
+        p = row["validation"] / 100
+        assert row["error"] == pytest.approx(100 * (p * (1 - p) / 96) ** 0.5)
+
+
+def test_differences_are_paired_by_item(records: list[RunRecord]) -> None:
+    differences = tables.against(records)
+    assert "baseline" not in differences.index
+    results = tables.results(records)
+    for name, row in differences.iterrows():
+        expected = results.loc[name, "validation"] - results.loc["baseline", "validation"]
+        assert row["difference"] == pytest.approx(expected)
+    assert differences.loc["boost_ogm", "published difference"] == pytest.approx(61.83 - 59.81)
+
+
+def test_shown_blanks_what_is_missing() -> None:
+    table = pd.DataFrame({"a": [1.005, np.nan], "b": ["x", None], "c": [3, 4]})
+    shown = tables.shown(table, digits=1)
+    assert shown.to_numpy().tolist() == [["1.0", "x", 3], ["", "", 4]]
+
+
+def test_provenance_tells_of_every_run(records: list[RunRecord]) -> None:
+    table = tables.provenance(records)["value"]
+    assert records[0].provenance["data"] in table["data"]
+    assert "torch" in table["versions"]
+    assert table["items"] == "171 train, 21 valid, 96 test"
+
+
+def test_parts_and_classes_count_items() -> None:
+    data = datasets.synth(seed=1, train=192, test=96)
+    assert tables.parts(data)["items"].to_dict() == {"train": 192, "test": 96}
+    counts = tables.classes(data)
+    assert counts.sum().to_dict() == {"train": 192, "test": 96}
+    assert counts.loc["SAD", "test"] == int((data.test.labels == 2).sum())
+
+
+def points(figure: plt.Figure, axes: int = 0) -> list[np.ndarray]:
+    return [line.get_xydata() for line in figure.axes[axes].get_lines()]
+
+
+def test_differences_are_drawn_where_they_are(records: list[RunRecord]) -> None:
+    table = tables.against(records)
+    drawn = np.concatenate([xy[:, 0] for xy in points(figures.differences(table))])
+    for value in (*table["difference"], *table["published difference"].dropna()):
+        assert np.isclose(drawn, value).any()
+
+
+def test_trajectories_are_the_telemetry(records: list[RunRecord]) -> None:
+    figure = figures.trajectories(records, "scale", "scale")
+    shown = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert shown == ["boost_default", "boost_ogm"]  # the others have no scale
+    audio = records[1].steps["boost/scale/audio"].to_numpy()
+    np.testing.assert_allclose(points(figure)[0][:, 1], audio)
+    with pytest.raises(ValueError, match="none of the runs recorded 'tau'"):
+        figures.trajectories(records, "tau", "period")
+
+
+def test_every_other_figure_is_drawn(records: list[RunRecord]) -> None:
+    knowledge = tables.encoders(records)
+    xs = np.concatenate([xy[:, 0] for xy in points(figures.encoder_knowledge(knowledge))])
+    assert np.isclose(xs, knowledge.loc["joint_only", "visual"]).any()
+    curves = figures.learning_curves(records)
+    untrained = curves.axes[3]  # joint only: heads without training are not drawn
+    assert untrained.get_title() == "joint_only"
+    assert len(untrained.get_lines()) == 2
+    coefficients = figures.coefficients(records[2], alpha=0.8)
+    y = coefficients.axes[1].get_lines()[0].get_ydata()
+    assert ((y == 1) | (y <= 1 - np.tanh(0.8) + 1e-6)).all()
+    data = datasets.synth(seed=1, train=192, test=96)
+    assert len(figures.examples(data, per_class=1).axes) == 12
+    assert len(figures.knob("visual_signal", seed=1).axes) == 18
+    assert len(figures.emotions().axes) == 12
+
+
+def test_drawing_changes_nothing_of_the_users(records: list[RunRecord]) -> None:
+    before = dict(mpl.rcParams)
+    figures.learning_curves(records)
+    assert dict(mpl.rcParams) == before
+    assert plt.get_fignums() == []
+
+
+def test_figures_are_saved_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = figures.emotions()
+    monkeypatch.delenv("ASGML_FIGURES", raising=False)
+    assert figures.save(figure, "a/b") is figure
+    monkeypatch.setenv("ASGML_FIGURES", str(tmp_path))
+    figures.save(figure, "a/b")
+    first = (tmp_path / "a" / "b.png").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    figures.save(figures.emotions(), "a/b")
+    assert (tmp_path / "a" / "b.png").read_bytes() == first  # equal pictures, equal files
