@@ -127,6 +127,7 @@ def _execute(notebook: Path, target: Path, outputs: Path, figures: Path | None =
         timeout=TIMEOUT,
         kernel_name="python3",
         record_timing=False,
+        extra_arguments=["--log-level=ERROR"],  # the kernel's warnings are not the reader's
         resources={"metadata": {"path": str(notebook.parent)}},
     )
     try:

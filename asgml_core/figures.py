@@ -15,6 +15,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from asgml_core.datasets import MultimodalDataset, synth
 from asgml_core.datasets.synth import CLASSES
@@ -82,6 +83,10 @@ def _grid(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
     flat = list(axes.flat)
     for spare in flat[count:]:
         spare.set_axis_off()
+    for ax in flat[:count]:
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    for ax in flat[max(count - columns, 0) : count]:  # nothing stands below these
+        ax.tick_params(labelbottom=True)
     return figure, flat[:count]
 
 
@@ -128,6 +133,7 @@ def draw_item(ax: Axes, item: np.ndarray, upwards: bool = False) -> None:
     """
     ax.set_xticks([])
     ax.set_yticks([])
+    ax.spines[:].set_visible(False)
     if item.ndim == 1:
         ax.plot(item, lw=0.6, color=MEASURED)
         return
@@ -344,7 +350,7 @@ def knobs(measured: pd.DataFrame) -> Figure:
     Args:
         measured: ``seed``, ``modality``, ``signal`` and ``accuracy``.
     """
-    figure, ax = plt.subplots(figsize=(5.2, 2.8))
+    figure, ax = plt.subplots(figsize=(9, 2.9))
     modalities = list(dict.fromkeys(measured["modality"]))
     for m, colour in colours(modalities).items():
         rows = measured[measured["modality"] == m]

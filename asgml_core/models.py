@@ -1,7 +1,7 @@
 """Encoders, fusion heads and the late-fusion network of the study.
 
 ``build_model`` makes a network from the shapes of the data; ``LateFusion`` runs it and returns
-:class:`~asgml_core.modulators.base.Outputs`. Shapes: ``B`` batch, ``C`` classes, ``d`` features.
+:class:`~asgml_core.modulators.Outputs`. Shapes: ``B`` batch, ``C`` classes, ``d`` features.
 """
 
 from __future__ import annotations
@@ -200,6 +200,7 @@ class Sum(nn.Module):
         return {m: list(layer.parameters()) for m, layer in self.unimodal.items()}
 
 
+#: The fusion heads by name.
 HEADS = {"concat_mlp": ConcatMLP, "concat_linear": ConcatLinear, "sum": Sum}
 
 
@@ -222,12 +223,12 @@ class LateFusion(nn.Module):
         return {m: encoder(inputs[m]) for m, encoder in self.encoders.items()}
 
     def fuse(self, features: Mapping[str, Tensor]) -> Outputs:
-        """Map features ``{m: (B, d)}`` to :class:`Outputs`."""
+        """Map features ``{m: (B, d)}`` to :class:`~asgml_core.modulators.Outputs`."""
         logits, unimodal_logits = self.head(features)
         return Outputs(logits, unimodal_logits, dict(features), lambda z: self.head(z)[0])
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Outputs:
-        """Map inputs ``{m: (B, ...)}`` to :class:`Outputs`."""
+        """Map inputs ``{m: (B, ...)}`` to :class:`~asgml_core.modulators.Outputs`."""
         return self.fuse(self.encode(inputs))
 
     def groups(self) -> dict[str, list[nn.Parameter]]:

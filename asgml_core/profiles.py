@@ -75,7 +75,7 @@ def profile(
         seed: the run's seed.
         epochs: another number of epochs than the profile's.
         options: further options of the dataset, such as ``{"path": ...}``.
-        changes: other fields of :class:`RunConfig`, such as ``device`` or ``protocol``.
+        changes: other fields of :class:`~asgml_core.config.RunConfig`, such as ``device``.
 
     Raises:
         ValueError: for a profile, a field or a value that is not allowed.

@@ -107,7 +107,7 @@ class RunRecord:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """What happened at every step: losses, norms, coefficients, scales, probe accuracies."""
+        """Losses, norms, coefficients, scales and probe accuracies at every step, as a table."""
         import pandas as pd
 
         with np.load(self.folder / STEPS, allow_pickle=False) as archive:
@@ -115,13 +115,13 @@ class RunRecord:
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        """What happened in every epoch: means of the steps, activation rates, accuracies."""
+        """Means of the steps, activation rates and accuracies of every epoch, as a table."""
         import pandas as pd
 
         return pd.read_csv(self.folder / EPOCHS)
 
     @cached_property
     def predictions(self) -> dict[str, np.ndarray]:
-        """The test part by item: ``id``, ``label``, and logits as ``<selection>/<fused or m>``."""
+        """By test item ``id``, ``label``, and logits named ``<selection>/<fused or m>``."""
         with np.load(self.folder / PREDICTIONS, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from asgml_core.files import write_atomically, write_json
 from asgml_core.paths import project_root
+from asgml_core.records import RunRecord
 
 
 def folder() -> Path:
@@ -33,6 +35,19 @@ def provenance(name: str) -> dict[str, Any]:
         FileNotFoundError: naming the tables there are.
     """
     return json.loads(_existing(name, ".json").read_text(encoding="utf-8"))
+
+
+def came_from(command: str, records: Sequence[RunRecord]) -> dict[str, Any]:
+    """Return the provenance of a table made of records: one machine, one code, many runs.
+
+    Args:
+        command: what makes the table again.
+        records: the runs in it.
+    """
+    said = dict(records[0].provenance)
+    del said["data"]  # each seed draws its own
+    wall_time = round(sum(record.provenance["wall_time"] for record in records), 1)
+    return {"command": command, **said, "runs": len(records), "wall_time": wall_time}
 
 
 def write(name: str, table: pd.DataFrame, came_from: dict[str, Any]) -> Path:

@@ -181,7 +181,7 @@ def runs() -> tuple[NamedRun, ...]:
     )  # fmt: skip
 
 
-#: What a fair comparison needs beside the named runs.
+#: Arms that a fair comparison needs beside the named runs.
 ARMS = ("joint_only", "audio_only", "visual_only", "unimodal_losses_only")
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     workers = parser.parse_args().workers
     records = run_all(_plan(), outputs_folder() / "synth-phenomenon", workers=workers)
     by_name = {(record.run_id, record.seed): record for record in records}
-    came_from = _came_from(records)
+    came_from = results.came_from("python benchmarks/synth_phenomenon.py", records)
     print(results.write("synth_phenomenon", _phenomenon(by_name), came_from))
     print(results.write("synth_knobs", _knobs(by_name), came_from))
 
@@ -83,17 +83,6 @@ def _knobs(by_name: dict[tuple[str, int], RunRecord]) -> pd.DataFrame:
             for signal in SIGNALS
         ]
     )
-
-
-def _came_from(records: list[RunRecord]) -> dict:
-    said = dict(records[0].provenance)
-    del said["data"]  # each seed draws its own
-    return {
-        "command": "python benchmarks/synth_phenomenon.py",
-        **said,
-        "runs": len(records),
-        "wall_time": round(sum(record.provenance["wall_time"] for record in records), 1),
-    }
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ def true_class_scores(unimodal_logits: Mapping[str, Tensor] | Tensor, labels: Te
     Returns:
         ``(M,)`` float32, from 0 to B.
 
-    Source: OGM-GE (Peng et al., CVPR 2022), eq. 8 with the softmax of the code.
+    Source: OGM-GE (Peng et al., CVPR 2022), "On-the-fly gradient modulation"; the batch sum of the
+    official code.
     """
     if isinstance(unimodal_logits, Mapping):
         unimodal_logits = torch.stack(list(unimodal_logits.values()))
@@ -61,7 +62,7 @@ def ogm_coefficients(scores: Tensor, alpha: float, reference: Reference = "pair"
     Raises:
         ValueError: for ``"pair"`` with other than two modalities.
 
-    Source: OGM-GE, eq. 10, and its official code; ``"mean"`` the study's later work, ``"min"``
+    Source: the same section, and the official code; ``"mean"`` the study's later work, ``"min"``
     BalanceBenchmark. Differs from the official code in one case: where both scores are 0 it gives
     NaN, and here that is a tie.
     """
@@ -98,7 +99,8 @@ class OGM(Modulator):
 
     The scores come from ``outputs.unimodal_logits``: separate heads in the study, the split of the
     one linear head in the official code (``models.ConcatLinear``). One softmax per step.
-    Source: OGM-GE (Peng et al., CVPR 2022), eq. 8 to 10; official code ``main.py``.
+    Source: OGM-GE (Peng et al., CVPR 2022), "On-the-fly gradient modulation"; official code
+    ``main.py``. Differs from it in nothing but what ``variant`` says.
     """
 
     name = "ogm"
@@ -154,7 +156,8 @@ class OGMGE(OGM):
         variant: ``"study"`` adds noise to a damped encoder only, ``"official"`` to both.
         seed: of the noise.
 
-    Source: OGM-GE (Peng et al., CVPR 2022), eq. 11 to 13; official code ``main.py``.
+    Source: OGM-GE (Peng et al., CVPR 2022), "Generalization enhancement"; official code
+    ``main.py``, which draws the same numbers from the same seed on a CPU.
     """
 
     name = "ogm_ge"

@@ -46,8 +46,10 @@ chosen = settings(globals())
 # gradients of encoder $m$ by
 #
 # $$
-# \tilde s_m = \min\!\Big(1 + \alpha \Big(1 - \frac{a_m - \min_j a_j}{\Delta}\Big),\; s_{\max}\Big),
-# \qquad s_m \leftarrow 0.3\, \tilde s_m + 0.7\, s_m .
+# \begin{aligned}
+# \tilde s_m &= \min\!\Big(1 + \alpha \Big(1 - \frac{a_m - \min_j a_j}{\Delta}\Big),\; s_{\max}\Big) \\
+# s_m &\leftarrow 0.3\, \tilde s_m + 0.7\, s_m .
+# \end{aligned}
 # $$ (eq-boost)
 #
 # The strongest modality keeps the scale 1; the weakest moves towards $1 + \alpha$. With two

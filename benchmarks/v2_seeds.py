@@ -1,0 +1,48 @@
+"""The study's v2 settings over its five seeds, with the arms it lacks.
+
+    python benchmarks/v2_seeds.py [--dataset grid] [--workers 2] [--data FILE]
+
+For each seed: the baseline, the nine v2 settings, OGM-GE alone, joint training without unimodal
+losses, each modality alone, and the unimodal losses alone, on the dataset's default profile. Writes
+``book/results/v2_<dataset>.csv`` with its provenance. Runs are kept in ``outputs``, so that it can
+be stopped and started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import pandas as pd
+
+from asgml_core import profile, results, run_all, study
+from asgml_core.paths import outputs_folder
+from asgml_core.profiles import profile_name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="synth", help="synth or grid (default: synth)")
+    parser.add_argument("--workers", type=int, help="processes; one for each core by default")
+    parser.add_argument("--data", help="the data file; looked for in the data folders")
+    given = parser.parse_args()
+    options = {"path": given.data} if given.data else {}
+    names = ["baseline", *study.group("v2_boost"), "ogmge", *study.ARMS]
+    plan = []
+    for seed in study.SEEDS:
+        base = profile(given.dataset, seed=seed, options=options)
+        plan += [study.config(name, base) for name in names]
+    folder = outputs_folder() / f"{given.dataset}-{profile_name(given.dataset)}"
+    records = run_all(plan, folder, workers=given.workers)
+    rows = []
+    for record in records:
+        row = {"run": record.run_id, "seed": record.seed}
+        row |= {name: entry["accuracy"] for name, entry in record.selections.items()}
+        row |= {f"probe_{m}": a for m, a in record.selections["last"]["refitted_probes"].items()}
+        rows.append(row | {"wall_time": record.provenance["wall_time"]})
+    command = f"python benchmarks/v2_seeds.py --dataset {given.dataset}"
+    came_from = results.came_from(command, records)
+    print(results.write(f"v2_{given.dataset}", pd.DataFrame(rows), came_from))
+
+
+if __name__ == "__main__":
+    main()
