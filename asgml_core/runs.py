@@ -39,6 +39,7 @@ def run(
     *,
     again: bool = False,
     progress: Progress | bool = True,
+    checkpoint_seconds: float = 5.0,
 ) -> RunRecord:
     """Train, evaluate and record one run in ``<outputs>/sweep/<run_id>_seed<seed>/``.
 
@@ -50,6 +51,8 @@ def run(
         outputs: by default ``$ASGML_OUTPUTS``, or ``outputs`` in the project.
         again: compute anew, and replace what another config or other code left in the folder.
         progress: show a bar; or a function that is told (epoch, epochs, the epoch's row).
+        checkpoint_seconds: write a checkpoint after an epoch when the last one is older than this,
+            so that a killed run loses no more; 0 writes one after every epoch. No result changes.
 
     Returns:
         The record.
@@ -71,7 +74,7 @@ def run(
         return record
     _check_device(config.device)
     with _arithmetic(config.threads):
-        return _Run(config, folder).finish(progress)
+        return _Run(config, folder).finish(progress, checkpoint_seconds)
 
 
 def build_modulator(config: RunConfig) -> Chain:
@@ -102,18 +105,23 @@ class _Run:
         self.dataset = load(config)
         self.trainer = _trainer(config, self.dataset)
         self.schedule = self.trainer.modulator.schedule(self.trainer.clock(1, 0))
+        for left in folder.glob(".*.tmp"):  # of a kill in the middle of a write
+            left.unlink()
         if (folder / CHECKPOINT).exists():
             self._resume()
 
-    def finish(self, progress: Progress | bool) -> RunRecord:
+    def finish(self, progress: Progress | bool, checkpoint_seconds: float) -> RunRecord:
         """Train to the end and write the record."""
         trainer = self.trainer
+        saved = self.started
         with _Events(self.folder / EVENTS) as events, _bar(self.config, progress) as tell:
             tell(trainer.epoch, self.config.train.epochs, {})
             while not trainer.finished:
                 row = trainer.run_epoch()
                 events.add(trainer, row)
-                self._save()
+                if trainer.finished or time.perf_counter() - saved >= checkpoint_seconds:
+                    self._save()
+                    saved = time.perf_counter()
                 tell(trainer.epoch, self.config.train.epochs, row)
         self._check_acted()
         self._write()
@@ -157,8 +165,10 @@ class _Run:
         trainer, folder = self.trainer, self.folder
         last = {k: v.detach().cpu().clone() for k, v in trainer.model.state_dict().items()}
         chosen = trainer.selections.weights or last
-        probes = {name: self._probe(weights) for name, weights in (("validation", chosen),
-                                                                   ("last", last))}  # fmt: skip
+        probes = {"last": self._probe(last)}
+        if "validation" in trainer.selections.chosen:
+            is_last = trainer.selections.chosen["validation"]["epoch"] == trainer.epoch
+            probes["validation"] = probes["last"] if is_last else self._probe(chosen)
         checkpoint.save(folder / LAST, {"model": last})
         checkpoint.save(folder / CHOSEN, {"model": chosen})
         steps = {name: values.numpy() for name, values in trainer.steps.items()}

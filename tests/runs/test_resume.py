@@ -22,7 +22,7 @@ from asgml_core.runs import RunError
 SCRIPT = """
 import json, sys
 from asgml_core import RunConfig, run
-run(RunConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
+run(RunConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False, checkpoint_seconds=0)
 """
 
 
@@ -44,7 +44,7 @@ def test_resuming_at_any_epoch_ends_with_the_same_bits(
 ) -> None:
     whole = run(boosted, tmp_path / "whole", progress=False)
     with pytest.raises(Stop):
-        run(boosted, tmp_path / "resumed", progress=stop_after(epoch))
+        run(boosted, tmp_path / "resumed", progress=stop_after(epoch), checkpoint_seconds=0)
     assert not (tmp_path / "resumed" / "sweep" / boosted.folder / "record.json").exists()
     assert_same_results(whole, run(boosted, tmp_path / "resumed", progress=False))
 
@@ -71,12 +71,12 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(
     assert kills >= 2
     resumed = run(config, tmp_path / "killed", progress=False)
     assert_same_results(whole, resumed)
-    assert not list(folder.glob(".*.tmp")) or kills  # what a kill left is never read
+    assert not list(folder.glob(".*.tmp"))  # what a kill left behind is cleared away
 
 
 def test_a_truncated_checkpoint_is_named(boosted: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(Stop):
-        run(boosted, tmp_path, progress=stop_after(2))
+        run(boosted, tmp_path, progress=stop_after(2), checkpoint_seconds=0)
     file = tmp_path / "sweep" / boosted.folder / "checkpoint.pt"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(CheckpointError, match=r"checkpoint\.pt cannot be read .* remove it"):
@@ -96,7 +96,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_config_is_refused(boosted: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(Stop):
-        run(boosted, tmp_path, progress=stop_after(1))
+        run(boosted, tmp_path, progress=stop_after(1), checkpoint_seconds=0)
     longer = boosted.replace(train={"epochs": 5})
     with pytest.raises(RunError, match=r"train\.epochs 4 -> 5"):
         run(longer, tmp_path, progress=False)
@@ -108,7 +108,7 @@ def test_a_checkpoint_of_other_data_is_refused(boosted: RunConfig, tmp_path: Pat
     mine = write_tiny(tmp_path)
     config = boosted.replace(data={"options": {"path": str(mine)}})
     with pytest.raises(Stop):
-        run(config, tmp_path, progress=stop_after(1))
+        run(config, tmp_path, progress=stop_after(1), checkpoint_seconds=0)
     write_tiny(tmp_path, seed=1)
     with pytest.raises(RunError, match="made with other data"):
         run(config, tmp_path, progress=False)
@@ -121,7 +121,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 from asgml_core.files import WriteError
 try:
-    run(RunConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False)
+    run(RunConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False, checkpoint_seconds=0)
 except WriteError as error:
     sys.exit(f"WriteError: {error}")
 """
