@@ -149,8 +149,8 @@ class ConcatMLP(nn.Module):
 
     def forward(self, features: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Map features ``{m: (B, d)}`` to fused logits ``(B, C)`` and unimodal ones."""
-        logits = self.joint(torch.cat(list(features.values()), 1))
-        return logits, {m: self.unimodal[m](z) for m, z in features.items()}
+        logits = self.joint(torch.cat([features[m] for m in self.unimodal], 1))
+        return logits, {m: layer(features[m]) for m, layer in self.unimodal.items()}
 
     def unimodal_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters that make each modality's unimodal logits."""
@@ -170,13 +170,14 @@ class ConcatLinear(nn.Module):
 
     def forward(self, features: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Map features ``{m: (B, d)}`` to fused logits ``(B, C)`` and unimodal ones."""
-        weights = self.joint.weight.split([z.shape[1] for z in features.values()], 1)
-        bias = self.joint.bias / len(features)
+        ordered = [features[m] for m in self.modalities]
+        weights = self.joint.weight.split([z.shape[1] for z in ordered], 1)
+        bias = self.joint.bias / len(ordered)
         unimodal = {
             m: nn.functional.linear(z, w, bias)
-            for (m, z), w in zip(features.items(), weights, strict=True)
+            for m, z, w in zip(self.modalities, ordered, weights, strict=True)
         }
-        return self.joint(torch.cat(list(features.values()), 1)), unimodal
+        return self.joint(torch.cat(ordered, 1)), unimodal
 
     def unimodal_parameters(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters that make each modality's unimodal logits."""
@@ -267,6 +268,8 @@ def build_model(
     """
     check_one_of("head", head, HEADS)
     check_one_of("init", init, ("study", "official"))
+    check_one_of("stem", stem, ("imagenet", "small"))
+    check_one_of("frames", frames, ("each", "channels"))
     check_count("classes", classes, low=2)
     # torch's layers initialise from the global CPU state, so it is borrowed and given back.
     with torch.random.fork_rng(devices=[]):

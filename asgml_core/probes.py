@@ -86,9 +86,9 @@ def refit_accuracies(
         value.backward()
         return value
 
-    with torch.enable_grad():
+    with _full_precision(x), torch.enable_grad():
         solver.step(loss)
-    with torch.no_grad():
+    with _full_precision(x), torch.no_grad():
         predicted = probe_logits(weight, bias, x_test).argmax(2)
     correct = (predicted == test_labels).double().mean(1)
     return dict(zip(train, correct.tolist(), strict=True))

@@ -20,7 +20,7 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
         seed: the run's seed.
         purpose: words and numbers that say what the draw is for, such as ``("shuffle", epoch)``.
     """
-    text = repr((int(seed), *purpose)).encode()
+    text = repr((int(seed), *(p if isinstance(p, str) else int(p) for p in purpose))).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "little") >> 1
 
 

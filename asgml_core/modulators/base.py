@@ -186,7 +186,8 @@ class Modulator(nn.Module):
         Raises:
             TypeError: for a group that is an iterator (it would be empty after one step).
             ValueError: for a modality without parameters, or labels of another shape.
-            RuntimeError: when the loop never called a hook that this method needs.
+            RuntimeError: when the loop never called a hook that this method needs, or there is no
+                gradient yet.
         """
         self._check_step(outputs, labels, groups)
         if missing := self._uncalled(clock):
@@ -194,7 +195,9 @@ class Modulator(nn.Module):
                 f"{', '.join(missing)} was not called in this step, and the method needs it: "
                 "call each of these hooks on the modulator, in the order of the documentation."
             )
-        self._called.clear()
+        for part in self.modules():
+            if isinstance(part, Modulator):
+                part._called.clear()
         self.measure(outputs, labels, groups, clock)
         return self.gradients(outputs, labels, groups, clock)
 
@@ -250,16 +253,7 @@ class Modulator(nn.Module):
                 f"labels have shape {tuple(labels.shape)}, but the logits "
                 f"{tuple(outputs.logits.shape)}; expected labels of shape (B,) and logits (B, C)."
             )
-        for m in modalities:
-            if m not in groups:
-                raise ValueError(f"groups has no {m!r}; it has {', '.join(groups)}.")
-            if isinstance(groups[m], Iterator):
-                raise TypeError(
-                    f"groups[{m!r}] is an iterator, which would be empty after one step; "
-                    f"pass list(...) of it."
-                )
-            if len(groups[m]) == 0:
-                raise ValueError(f"groups[{m!r}] is empty; it needs the encoder's parameters.")
+        _check_groups(modalities, groups)
 
     def extra_repr(self) -> str:
         """Show the arguments of ``__init__``."""
@@ -290,6 +284,21 @@ class Modulator(nn.Module):
 
 
 _LOOP_HOOKS = ("passes", "features", "terms", "backward")
+
+
+def _check_groups(modalities: tuple[str, ...], groups: Groups) -> None:
+    for m in modalities:
+        if m not in groups:
+            raise ValueError(f"groups has no {m!r}; it has {', '.join(groups)}.")
+        if isinstance(groups[m], Iterator):
+            raise TypeError(
+                f"groups[{m!r}] is an iterator, which would be empty after one step; "
+                f"pass list(...) of it."
+            )
+        if len(groups[m]) == 0:
+            raise ValueError(f"groups[{m!r}] is empty; it needs the encoder's parameters.")
+    if all(p.grad is None for m in modalities for p in groups[m]):
+        raise RuntimeError("no encoder has a gradient; call backward before modulate.")
 
 
 def _own_buffers(module: nn.Module) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ class Boost(ProbeScaling):
         seed: int = 0,
     ) -> None:
         super().__init__(eval_every, probe_ema, Probes(probe_steps, probe_split, seed=seed))
+        self.probe_steps, self.probe_split, self.seed = probe_steps, probe_split, seed
         self.alpha = check_number("alpha", alpha, low=0.0)
         self.scale_max = check_number("scale_max", scale_max, low=1.0)
 

@@ -55,6 +55,11 @@ def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
     return torch.stack(torch._foreach_norm(list(gradients))).norm()
 
 
+def spread(gradient: Tensor) -> Tensor:
+    """Return the standard deviation of a gradient's values, 0 where there is one value alone."""
+    return gradient.std() if gradient.numel() > 1 else gradient.new_zeros(())
+
+
 def noise_like(gradient: Tensor, random: Random) -> Tensor:
     """Return standard normal noise of a gradient's shape.
 

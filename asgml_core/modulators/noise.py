@@ -12,6 +12,7 @@ from asgml_core.modulators.editing import (
     Scope,
     gradients_of,
     noise_like,
+    spread,
 )
 
 
@@ -42,5 +43,5 @@ class GradientNoise(Modulator):
         self.count("acted")
         for m in outputs.unimodal_logits:
             for g in gradients_of(groups[m], self.scope, m):
-                g.add_(noise_like(g, self.random) * (self.sigma * g.std() + 1e-8))
+                g.add_(noise_like(g, self.random) * (self.sigma * spread(g) + 1e-8))
         return {}

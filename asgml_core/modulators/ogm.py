@@ -17,6 +17,7 @@ from asgml_core.modulators.editing import (
     gradients_of,
     noise_like,
     scale_gradients,
+    spread,
 )
 
 Reference = Literal["pair", "mean", "min"]
@@ -70,7 +71,9 @@ def ogm_coefficients(scores: Tensor, alpha: float, reference: Reference = "pair"
     if reference != "pair":
         against = scores.mean() if reference == "mean" else scores.min()
         ratios = torch.where(scores == 0, torch.zeros_like(scores), scores / against)
-        return torch.where(ratios > 1, 1 - torch.tanh(alpha * ratios), torch.ones_like(scores))
+        # Equal scores are a tie, also where their mean is rounded to just below them.
+        ahead = (ratios > 1) & (scores > scores.min())
+        return torch.where(ahead, _damped(alpha, ratios), torch.ones_like(scores))
     if len(scores) != 2:
         raise ValueError(
             f"reference is 'pair', but there are {len(scores)} modalities; "
@@ -82,10 +85,15 @@ def ogm_coefficients(scores: Tensor, alpha: float, reference: Reference = "pair"
     ahead = ratio > 1
     return torch.stack(
         [
-            torch.where(ahead, 1 - torch.tanh(alpha * ratio), one),
-            torch.where(ahead, one, 1 - torch.tanh(alpha * (1 / ratio))),
+            torch.where(ahead, _damped(alpha, ratio), one),
+            torch.where(ahead, one, _damped(alpha, 1 / ratio)),
         ]
     )
+
+
+def _damped(alpha: float, ratio: Tensor) -> Tensor:
+    # An infinite ratio is a large one: alpha 0 must give 1, and 0 * inf is not a number.
+    return 1 - torch.tanh(alpha * ratio.clamp(max=torch.finfo(ratio.dtype).max))
 
 
 class OGM(Modulator):
@@ -176,7 +184,7 @@ class OGMGE(OGM):
 
     def edit(self, gradients: list[Tensor], coefficient: Tensor) -> None:
         """Damp the gradients of one encoder in place and add noise."""
-        deviations = [g.std() + 1e-8 for g in gradients]
+        deviations = [spread(g) + 1e-8 for g in gradients]
         scale_gradients(gradients, coefficient)
         # A mask, not a branch: asking for the coefficient's value would wait for the device.
         noisy = 1.0 if self.variant == "official" else (coefficient != 1).float()

@@ -60,31 +60,33 @@ class ProbeScaling(Modulator):
         """Return the scales ``(M,)`` that accuracies ``(M,)`` call for, before smoothing."""
         raise NotImplementedError
 
-    def probe_period(self, clock: Clock) -> int:
-        """Return the batches between probe times.
+    def schedule(self, clock: Clock) -> dict[str, int]:
+        """Return how often the probes are read in an epoch.
 
         Raises:
-            ValueError: when that is longer than an epoch, so that no probe would ever be read.
+            ValueError: when ``eval_every`` is longer than an epoch: no probe would ever be read.
         """
-        period = self.eval_every or max(1, clock.batches // PROBE_TIMES)
-        if period > clock.batches:
+        if self.eval_every is None:
+            return {"probe_times_per_epoch": min(PROBE_TIMES, clock.batches)}
+        if self.eval_every > clock.batches:
             raise ValueError(
-                f"{self.name}: eval_every is {period} batches, but an epoch has {clock.batches}; "
-                "the method would never measure, and never act."
+                f"{self.name}: eval_every is {self.eval_every} batches, but an epoch has "
+                f"{clock.batches}; the method would never measure, and never act."
             )
-        return period
-
-    def schedule(self, clock: Clock) -> dict[str, int]:
-        """Return the probe period in batches."""
-        return {"probe_period": self.probe_period(clock)}
+        return {"probe_times_per_epoch": clock.batches // self.eval_every}
 
     def is_probe_time(self, clock: Clock) -> bool:
         """Return whether the probes are read in this step."""
-        return (clock.batch + 1) % self.probe_period(clock) == 0
+        done = clock.batch + 1
+        if self.eval_every is not None:
+            return done % self.eval_every == 0
+        # Where the share of the epoch passes a fifth: five times, whatever the number of batches.
+        return done * PROBE_TIMES // clock.batches > clock.batch * PROBE_TIMES // clock.batches
 
     def measure(self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock) -> None:
         """At probe times, train the probes and move the running accuracies."""
         if self.accuracies is None:
+            self.schedule(clock)
             modalities = len(outputs.unimodal_logits)
             self.accuracies = torch.zeros(modalities, device=outputs.logits.device)
             self.scales = torch.ones(modalities, device=outputs.logits.device)

@@ -58,6 +58,7 @@ class Throttle(ProbeScaling):
         seed: int = 0,
     ) -> None:
         super().__init__(eval_every, probe_ema, Probes(probe_steps, probe_split, seed=seed))
+        self.probe_steps, self.probe_split, self.seed = probe_steps, probe_split, seed
         self.alpha = check_number("alpha", alpha, low=0.0, high=1.0)
         self.scale_min = check_number("scale_min", scale_min, low=0.0, high=1.0)
 

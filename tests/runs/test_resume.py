@@ -121,7 +121,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 from asgml_core.files import WriteError
 try:
-    run(RunConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=False, checkpoint_seconds=0)
+    run(RunConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], checkpoint_seconds=0)
 except WriteError as error:
     sys.exit(f"WriteError: {error}")
 """

@@ -49,7 +49,7 @@ def test_a_run_leaves_everything_a_reader_needs(boosted: RunConfig, tmp_path: Pa
     assert list((record.folder / "events").glob("events.out.tfevents.*"))
     assert record.config == boosted
     assert record.values["schedule"] == {
-        "ogm_ge/start": 0, "ogm_ge/end": 2, "boost/probe_period": 1
+        "ogm_ge/start": 0, "ogm_ge/end": 2, "boost/probe_times_per_epoch": 5
     }  # fmt: skip
     items = record.values["items"]
     assert items["train"] + items["valid"] == 105
@@ -107,7 +107,7 @@ def test_what_the_method_did_is_in_the_telemetry(boosted: RunConfig, tmp_path: P
         ratio = (steps[f"modulated_norm/{m}"] / steps[f"gradient_norm/{m}"])[~inside]
         np.testing.assert_allclose(ratio, steps[f"boost/scale/{m}"][~inside], rtol=1e-4)
     assert record.values["methods"]["ogm_ge"] == {"measured": 0, "acted": 2 * batches}
-    assert record.values["methods"]["boost"]["measured"] == 4 * batches
+    assert record.values["methods"]["boost"]["measured"] == 4 * 5
     assert record.epochs["activation/audio"].between(0, 1).all()
 
 
