@@ -1,6 +1,6 @@
-"""The study's v2 settings over its five seeds, with the arms it lacks.
+"""The study's v2 settings over seeds, with the arms it lacks.
 
-    python benchmarks/v2_seeds.py [--dataset grid] [--workers 2] [--data FILE]
+    python benchmarks/v2_seeds.py [--dataset grid] [--seeds 42 0] [--workers 2] [--data FILE]
 
 For each seed: the baseline, the nine v2 settings, OGM-GE alone, joint training without unimodal
 losses, each modality alone, and the unimodal losses alone, on the dataset's default profile. Writes
@@ -22,13 +22,16 @@ from asgml_core.profiles import profile_name
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="synth", help="synth or grid (default: synth)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=study.SEEDS, help="the study's five"
+    )
     parser.add_argument("--workers", type=int, help="processes; one for each core by default")
     parser.add_argument("--data", help="the data file; looked for in the data folders")
     given = parser.parse_args()
     options = {"path": given.data} if given.data else {}
     names = ["baseline", *study.group("v2_boost"), "ogmge", *study.ARMS]
     plan = []
-    for seed in study.SEEDS:
+    for seed in given.seeds:
         base = profile(given.dataset, seed=seed, options=options)
         plan += [study.config(name, base) for name in names]
     folder = outputs_folder() / f"{given.dataset}-{profile_name(given.dataset)}"
@@ -39,7 +42,8 @@ def main() -> None:
         row |= {name: entry["accuracy"] for name, entry in record.selections.items()}
         row |= {f"probe_{m}": a for m, a in record.selections["last"]["refitted_probes"].items()}
         rows.append(row | {"wall_time": record.provenance["wall_time"]})
-    command = f"python benchmarks/v2_seeds.py --dataset {given.dataset}"
+    seeds = " ".join(map(str, given.seeds))
+    command = f"python benchmarks/v2_seeds.py --dataset {given.dataset} --seeds {seeds}"
     came_from = results.came_from(command, records)
     print(results.write(f"v2_{given.dataset}", pd.DataFrame(rows), came_from))
 

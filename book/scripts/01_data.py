@@ -37,7 +37,7 @@ from asgml_core.notebooks import settings
 
 chosen = settings(globals())
 
-# %%
+# %% tags=["NBVAL_CHECK_OUTPUT"]
 from asgml_core import datasets, figures, results, tables
 
 items = datasets.load(chosen.base())
@@ -70,7 +70,7 @@ figures.save(figures.examples(items), "01_data/examples")
 # %% [markdown]
 # ## How many of each class
 
-# %%
+# %% tags=["NBVAL_CHECK_OUTPUT"]
 tables.classes(items)
 
 # %% [markdown]
@@ -101,7 +101,7 @@ figures.save(figures.knobs(knobs), "01_data/knobs")
 # script measures this on the profile that the other notebooks use, over five seeds. Its table is
 # read here; the accuracies are in per cent, mean and sample standard deviation over the seeds.
 
-# %%
+# %% tags=["NBVAL_CHECK_OUTPUT"]
 measured = results.read("synth_phenomenon")
 tables.shown(tables.phenomenon(measured))
 
@@ -143,7 +143,7 @@ figures.save(figures.phenomenon(measured), "01_data/phenomenon")
 # An `.npz` file, or a folder of `.npy` files, and a manifest of a few lines. Every array has one row
 # per item; labels are whole numbers from 0.
 
-# %%
+# %% tags=["NBVAL_CHECK_OUTPUT"]
 import tempfile
 from pathlib import Path
 
@@ -167,7 +167,7 @@ tables.parts(mine)
 # The same path goes to a notebook, `-p dataset arrays -p data mine.npz`, and to the command line,
 # `asgml run boost_ogm --dataset arrays --data mine.npz`. What does not fit is refused by name:
 
-# %%
+# %% tags=["NBVAL_CHECK_OUTPUT"]
 (folder / "mine.yaml").write_text(manifest.replace("text", "txt"))
 try:
     datasets.arrays(seed=seed, path=str(folder / "mine.npz"))

@@ -62,7 +62,7 @@ chosen = settings(globals())
 #
 # The study's hope was that the two add up: one slows the fast modality, the other pushes the slow one.
 
-# %%
+# %% tags=["NBVAL_CHECK_OUTPUT"]
 from asgml_core import run_all, study, tables
 
 names = ["baseline", *study.group("v2_boost")]
@@ -127,7 +127,7 @@ figures.save(figure, "04_v2_boost/scales")
 # smoothing. The formula says something simpler: at $\alpha = .5$ the target is never above 1.5, so
 # the cap never binds. Then the three runs must be equal item by item, and they are:
 
-# %%
+# %% tags=["NBVAL_CHECK_OUTPUT"]
 import numpy as np
 
 by_name = {record.run_id: record for record in records}
@@ -178,7 +178,7 @@ figures.save(figures.learning_curves(records), "04_v2_boost/learning_curves")
 # changes with the gap: the formula divides by it.
 # ```
 
-# %%
+# %% tags=["NBVAL_CHECK_OUTPUT"]
 import torch
 
 from asgml_core.modulators import boost_scales

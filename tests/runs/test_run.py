@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from asgml_core import RunConfig, RunRecord, run, runs, study
+from asgml_core import RunConfig, RunRecord, profile, run, runs, study
 from asgml_core.config import MethodConfig
 from asgml_core.records import RecordError
 from asgml_core.runs import RunError
@@ -255,3 +255,38 @@ def test_a_damaged_record_is_named(tmp_path: Path, content: str, message: str) -
     (tmp_path / "record.json").write_text(content)
     with pytest.raises(RecordError, match=message):
         RunRecord.load(tmp_path)
+
+
+def three_kinds(folder: Path) -> Path:
+    """Write data of three modalities of three ranks: a vector, a picture, a clip."""
+    draw = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    onehot = np.eye(3)[labels]
+    path = folder / "three.npz"
+    np.savez(
+        path,
+        text=onehot @ draw.normal(size=(3, 9)) + draw.normal(size=(120, 9)),
+        audio=onehot[:, [0, 1, 2, 0], None].reshape(120, 1, 2, 2).repeat(4, 2).repeat(4, 3)
+        + draw.normal(size=(120, 1, 8, 8)),
+        visual=draw.normal(size=(120, 2, 1, 8, 8)),
+        labels=labels,
+        groups=np.array([f"g{i % 12}" for i in range(120)]),
+    )
+    path.with_suffix(".yaml").write_text(
+        "classes: [a, b, c]\nmodalities: [text, audio, visual]\ntest_fraction: 0.25\n"
+    )
+    return path
+
+
+def test_three_modalities_of_three_kinds(tmp_path: Path) -> None:
+    base = profile("arrays", seed=1, epochs=2, options={"path": str(three_kinds(tmp_path))})
+    base = base.replace(model={"width": 2, "stem": "small"}, train={"batch_size": 16})
+    ogm = MethodConfig(name="ogm_ge", options={"reference": "mean", "scope": "weights"})
+    methods = (*base.methods, ogm, MethodConfig(name="boost"))
+    record = run(base.replace(run_id="three", methods=methods), tmp_path, progress=False)
+    scales = record.steps[[f"boost/scale/{m}" for m in ("text", "audio", "visual")]]
+    assert (scales.iloc[-1].nunique()) == 3  # not a switch any more: the middle one has a share
+    assert set(record.selections["last"]["refitted_probes"]) == {"text", "audio", "visual"}
+    pair = base.replace(run_id="pair", methods=(*base.methods, MethodConfig(name="ogm_ge")))
+    with pytest.raises(ValueError, match="reference is 'pair', but there are 3 modalities"):
+        run(pair, tmp_path, progress=False)
