@@ -175,3 +175,20 @@ def phenomenon(measured: pd.DataFrame) -> pd.DataFrame:
     mean, deviation = by_modality.groupby(level=0).mean(), by_modality.groupby(level=0).std()
     text = mean.map("{:.1f}".format) + " \u00b1 " + deviation.map("{:.1f}".format)
     return text.rename(columns=lambda name: name.replace("_", " "))
+
+
+def summary(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over seeds of each run in per cent, with the sample deviation if it has one.
+
+    Args:
+        measured: ``run``, ``seed`` and accuracies from 0 to 1, one row a run and seed.
+    """
+    accuracies = measured.drop(columns=["seed", "wall_time"]).set_index("run") * 100
+    runs = list(dict.fromkeys(measured["run"]))
+    mean = accuracies.groupby(level=0).mean().loc[runs]
+    deviation = accuracies.groupby(level=0).std().loc[runs]
+    text = mean.map("{:.1f}".format)
+    if deviation.notna().any(axis=None):
+        text += " \u00b1 " + deviation.map("{:.1f}".format)
+    text = text.where(mean.notna(), "").rename(columns=lambda name: name.replace("_", " "))
+    return text.reset_index()

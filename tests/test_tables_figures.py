@@ -136,3 +136,18 @@ def test_figures_are_saved_only_on_request(tmp_path: Path, monkeypatch: pytest.M
     assert first.startswith(b"\x89PNG")
     figures.save(figures.emotions(), "a/b")
     assert (tmp_path / "a" / "b.png").read_bytes() == first  # equal pictures, equal files
+
+
+def test_a_summary_is_mean_and_deviation_over_seeds() -> None:
+    measured = pd.DataFrame(
+        {"run": ["b", "b", "a", "a"], "seed": [1, 2, 1, 2], "last": [0.5, 0.6, 0.8, 0.8],
+         "probe_audio": [0.1, 0.3, np.nan, np.nan], "wall_time": 1.0}
+    )  # fmt: skip
+    table = tables.summary(measured)
+    assert list(table.columns) == ["run", "last", "probe audio"]
+    assert table.to_numpy().tolist() == [
+        ["b", "55.0 ± 7.1", "20.0 ± 14.1"],
+        ["a", "80.0 ± 0.0", ""],
+    ]
+    one = tables.summary(measured[measured["seed"] == 1])
+    assert one.to_numpy().tolist() == [["b", "50.0", "10.0"], ["a", "80.0", ""]]
