@@ -8,6 +8,7 @@ a dataset, a *run* leaves a *record*. In your own loop::
     modulator = Chain(OGMGE(alpha=0.8), Boost(alpha=0.75))
     groups = {"audio": list(net.audio.parameters()), "visual": list(net.visual.parameters())}
     ...
+    clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), epochs)  # counted from 0
     loss.backward()
     modulator.modulate(Outputs(logits, unimodal_logits, features), labels, groups, clock)
     optimizer.step()

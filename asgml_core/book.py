@@ -13,13 +13,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from asgml_core.checks import AsgmlError
 from asgml_core.paths import project_root
 from asgml_core.provenance import PACKAGE, code_fingerprint
 
 TIMEOUT = 3600
 
 
-class BookError(RuntimeError):
+class BookError(AsgmlError, RuntimeError):
     """A book that could not be built; the message says which step failed and where its log is."""
 
 
@@ -102,13 +103,15 @@ def _outputs(built: Path) -> Path:
 
 
 def _key(notebook: Path) -> str:
-    """Return a hash of the notebook's cells and of the package."""
+    """Return a hash of the notebook's cells, the package, the measured tables and the lock."""
     import nbformat
 
     digest = hashlib.sha256()
     for cell in nbformat.read(notebook, as_version=4).cells:
         digest.update(f"{cell.cell_type}\n{cell.source}\n".encode())
-    for file in sorted(PACKAGE.rglob("*.py")):
+    root = notebook.parent.parent
+    tables = (notebook.parent / "results").glob("*")
+    for file in sorted([*PACKAGE.rglob("*.py"), *tables, root / "requirements.lock"]):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

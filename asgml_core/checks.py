@@ -9,6 +9,10 @@ from numbers import Integral, Real
 from typing import Any
 
 
+class AsgmlError(Exception):
+    """The base of this package's own errors: their message is all that a user needs."""
+
+
 def check_one_of(name: str, value: Any, options: Iterable[Any]) -> Any:
     """Return ``value`` if it is one of ``options``.
 
@@ -53,6 +57,17 @@ def check_count(name: str, value: Any, *, low: int = 1, high: int | None = None)
     if isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= top:
         return int(value)
     raise ValueError(f"{name} is {value!r}, but must be a whole number {_range(low, top, None)}.")
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False.
+
+    Raises:
+        ValueError: naming the field and the value.
+    """
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{name} is {value!r}, but must be True or False.")
 
 
 def _range(low: float, high: float, above: float | None) -> str:

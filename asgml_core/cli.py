@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from asgml_core.checks import AsgmlError
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0, 1 for an error, 130 for Ctrl-C."""
@@ -19,27 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("asgml: stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
         return 130
-    except _expected() as error:
+    except (AsgmlError, ValueError, OSError) as error:
         print(f"asgml: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _expected() -> tuple[type[Exception], ...]:
-    """Return the errors whose message is all that a user needs; anything else is a bug's trace."""
-    expected: list[type[Exception]] = [ValueError, OSError, NotImplementedError]
-    if "asgml_core.runs" in sys.modules:
-        from asgml_core.checkpoint import CheckpointError
-        from asgml_core.records import RecordError
-        from asgml_core.runs import RunError
-        from asgml_core.trainer import DivergedError
-
-        expected += [RunError, RecordError, CheckpointError, DivergedError]
-    if "asgml_core.book" in sys.modules:
-        from asgml_core.book import BookError
-
-        expected.append(BookError)
-    return tuple(expected)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from typing import Any, Literal
 from asgml_core.checks import check_count, check_number, check_one_of
 
 #: What a named source takes from the run itself, so that it is not an option of its own.
-FROM_RUN = ("seed",)
+FROM_RUN = ("self", "seed")
 
 
 def check_options(where: str, function: Callable, options: Mapping[str, Any]) -> None:
@@ -24,9 +25,31 @@ def check_options(where: str, function: Callable, options: Mapping[str, Any]) ->
     Raises:
         ValueError: naming the option and the ones there are.
     """
-    known = [name for name in inspect.signature(function).parameters if name not in FROM_RUN]
+    parameters = inspect.signature(function).parameters
+    known = {name: p for name, p in parameters.items() if name not in FROM_RUN}
     for name in options:
         check_one_of(f"{where}: option", name, known)
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in options:
+            raise ValueError(f"{where} needs the option {name!r}.")
+
+
+def check_device(device: str) -> None:
+    """Check that a device is of a kind that is supported, and there.
+
+    Raises:
+        ValueError: naming the device and what is allowed.
+    """
+    import torch
+
+    kind, _, index = str(device).partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise ValueError(f"device is {device!r}, but must be 'cpu', 'cuda' or 'cuda:N'.")
+    there = torch.cuda.device_count()
+    if kind == "cuda" and int(index or 0) >= there:
+        raise ValueError(
+            f"device is {device!r}, but this machine has {there} CUDA devices in reach."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +180,7 @@ class RunConfig:
                 f"run_id is {self.run_id!r}, but it names a folder: letters, digits, '_', '-' and "
                 "'.', not starting with '.'."
             )
-        check_count("seed", self.seed, low=0)
+        object.__setattr__(self, "seed", check_count("seed", self.seed, low=0))
         check_one_of("protocol", self.protocol, ("honest", "paper"))
         check_count("threads", self.threads, high=1024)
         check_one_of("memory_format", self.memory_format, ("channels_last", "contiguous"))
@@ -168,6 +191,14 @@ class RunConfig:
                     f"method {method.name!r} is at work from epoch {first} to {last}, but the run "
                     f"has epochs 1 to {self.train.epochs}; it would never act."
                 )
+
+        try:
+            json.dumps(self.to_dict(), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"the config cannot be saved as JSON ({error}); its values must be text, numbers, "
+                "true, false or null."
+            ) from error
 
     @property
     def folder(self) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from asgml_core.checks import AsgmlError
 
-class WriteError(OSError):
+
+class WriteError(AsgmlError, OSError):
     """A file that could not be written; what was there before is untouched."""
 
 

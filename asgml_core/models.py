@@ -220,13 +220,21 @@ class LateFusion(nn.Module):
         self.head = head
 
     def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Map inputs ``{m: (B, ...)}`` to features ``{m: (B, d)}``."""
-        return {m: encoder(inputs[m]) for m, encoder in self.encoders.items()}
+        """Map inputs ``{m: (B, ...)}`` of some or all modalities to features ``{m: (B, d)}``."""
+        return {m: encoder(inputs[m]) for m, encoder in self.encoders.items() if m in inputs}
 
     def fuse(self, features: Mapping[str, Tensor]) -> Outputs:
-        """Map features ``{m: (B, d)}`` to :class:`~asgml_core.modulators.Outputs`."""
+        """Map features ``{m: (B, d)}`` to :class:`~asgml_core.modulators.Outputs`.
+
+        A modality without features enters as zeros.
+        """
+        some = next(iter(features.values()))
+        features = {
+            m: features[m] if m in features else some.new_zeros(len(some), encoder.features)
+            for m, encoder in self.encoders.items()
+        }
         logits, unimodal_logits = self.head(features)
-        return Outputs(logits, unimodal_logits, dict(features), lambda z: self.head(z)[0])
+        return Outputs(logits, unimodal_logits, features, lambda z: self.head(z)[0])
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Outputs:
         """Map inputs ``{m: (B, ...)}`` to :class:`~asgml_core.modulators.Outputs`."""

@@ -14,13 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from asgml_core import study
-from asgml_core.checks import check_count, check_one_of
-from asgml_core.config import RunConfig
+from asgml_core.checks import AsgmlError, check_count, check_flag, check_one_of
+from asgml_core.config import RunConfig, check_device
 from asgml_core.paths import outputs_folder
 from asgml_core.profiles import PROFILES, profile, profile_name
 
 #: Names that a fresh kernel has besides the parameters.
 _KERNEL = {"In", "Out", "exit", "quit", "open", "get_ipython"}
+#: A name that the first check leaves in the notebook.
+_CHECKED = "_asgml_parameters_checked"
+
+
+class NotebookError(AsgmlError, RuntimeError):
+    """A notebook with a cell that failed; the message names the cell, the error and the output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,7 @@ class Settings:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
         workers: processes; ``None`` means one for each core.
         outputs: folder for the runs; ``None`` means one named after the settings.
+        again: compute anew what is there already, such as after a change of the code.
 
     Raises:
         ValueError: naming the parameter, the value and what is allowed.
@@ -49,6 +56,7 @@ class Settings:
     device: str = "cpu"
     workers: int | None = None
     outputs: str | None = None
+    again: bool = False
 
     def __post_init__(self) -> None:
         check_count("seed", self.seed, low=0)
@@ -61,11 +69,18 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, str) and (value is not None or name == "device"):
                 raise ValueError(f"{name} is {value!r}, but must be text.")
+        check_flag("again", self.again)
+        check_device(self.device)
         if self.dataset == "arrays" and self.data is None:
             raise ValueError("dataset is 'arrays', so data must be the path of a file or folder.")
+        if self.data is not None and not Path(self.data).exists():
+            raise ValueError(f"data is {self.data!r}, but there is no such file or folder.")
+        self.base()
 
     def base(self) -> RunConfig:
         """Return the baseline that the notebook's runs start from."""
+        if self.data is not None and self.dataset == "synth":
+            raise ValueError("data is given, but dataset 'synth' is drawn by code and reads none.")
         options = {} if self.data is None else {"path": self.data}
         return profile(
             self.dataset,
@@ -110,9 +125,14 @@ def settings(namespace: Mapping[str, Any], cls: type[Settings] = Settings) -> Se
         and not isinstance(value, (types.ModuleType, types.FunctionType, type))
     }
     known = [field.name for field in dataclasses.fields(cls)]
-    for name in given:
-        check_one_of("parameter", name, known)
-    return cls(**given)
+    # Papermill adds names before the first call; by the second, the notebook has names of its own.
+    if _CHECKED not in namespace:
+        for name in given:
+            check_one_of("parameter", name, known)
+    chosen = cls(**{name: value for name, value in given.items() if name in known})
+    if isinstance(namespace, dict):
+        namespace[_CHECKED] = True
+    return chosen
 
 
 def execute(
@@ -129,7 +149,7 @@ def execute(
 
     Raises:
         FileNotFoundError: naming the notebooks there are.
-        papermill.PapermillExecutionError: when a cell fails; the output holds the traceback.
+        NotebookError: when a cell fails; the output holds the traceback.
     """
     import papermill
 
@@ -140,7 +160,13 @@ def execute(
         output = outputs_folder() / "notebooks" / f"{source.stem}{tail}.ipynb"
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    papermill.execute_notebook(str(source), str(output), parameters=given)
+    try:
+        papermill.execute_notebook(str(source), str(output), parameters=given)
+    except papermill.PapermillExecutionError as error:
+        raise NotebookError(
+            f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
+            f"(the notebook so far, with the whole traceback, is {output})"
+        ) from error
     return output
 
 

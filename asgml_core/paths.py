@@ -18,11 +18,11 @@ def project_root(start: Path | None = None) -> Path:
 def data_folders() -> list[Path]:
     """Return where data is looked for, in order.
 
-    ``$ASGML_DATA``, then ``data`` in the project, then ``shared/data`` beside the project.
+    ``$ASGML_DATA`` alone if it is set; else ``data`` in the project and ``shared/data`` beside it.
     """
     root = project_root()
     named = os.environ.get("ASGML_DATA")
-    return ([Path(named)] if named else []) + [root / "data", root.parent / "shared" / "data"]
+    return [Path(named)] if named else [root / "data", root.parent / "shared" / "data"]
 
 
 def outputs_folder() -> Path:

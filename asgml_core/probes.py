@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asgml_core.checks import check_count, check_number
+from asgml_core.checks import check_count, check_flag, check_number
 from asgml_core.seeding import generator
 
 BETAS = (0.9, 0.999)
@@ -23,11 +23,13 @@ EPSILON = 1e-8
 
 
 def stack_features(features: Mapping[str, Tensor]) -> Tensor:
-    """Return detached float32 features ``(M, B, d)`` of ``{m: (B, d_m)}``, padded with zeros."""
+    """Return detached float32 features ``(M, B, d)`` of ``{m: (B, d_m)}``, padded with zeros.
+
+    A value that is not finite counts as 0: one bad batch must not spoil a probe for ever.
+    """
     widest = max(z.shape[1] for z in features.values())
-    return torch.stack(
-        [F.pad(z.detach().float(), (0, widest - z.shape[1])) for z in features.values()]
-    )
+    finite = (z.detach().float().nan_to_num(0.0, 0.0, 0.0) for z in features.values())
+    return torch.stack([F.pad(z, (0, widest - z.shape[1])) for z in finite])
 
 
 def probe_logits(weight: Tensor, bias: Tensor, features: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ class Probes(nn.Module):
     ) -> None:
         super().__init__()
         self.steps = check_count("steps", steps)
-        self.split = split
+        self.split = check_flag("split", split)
         self.learning_rate = check_number("learning_rate", learning_rate, above=0.0)
         self.seed = seed
         for name in self._STATE:
@@ -138,7 +140,8 @@ class Probes(nn.Module):
         half = len(labels) // 2 if self.split else len(labels)
         if half < 1:
             raise ValueError(
-                f"a split probe needs 2 items or more, but the batch has {len(labels)}."
+                f"a split probe needs 2 items or more, but the batch has {len(labels)}; "
+                "leave out a last batch of one (drop_last), or measure unsplit."
             )
         if self.weight is None:
             self._initialise([z.shape[1] for z in features.values()], classes, stacked.device)

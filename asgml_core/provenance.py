@@ -7,6 +7,7 @@ import datetime
 import functools
 import hashlib
 import importlib.metadata
+import inspect
 import platform
 import subprocess
 from pathlib import Path
@@ -26,16 +27,26 @@ VERSIONS = ("torch", "torchvision", "numpy")
 
 
 @functools.cache
-def code_fingerprint() -> str:
-    """Return a hash of the code that can change a result, without its comments and docstrings."""
-    digest = hashlib.sha256()
+def code_fingerprint(methods: tuple[type, ...] = ()) -> str:
+    """Return a hash of the code that can change a result, without its comments and docstrings.
+
+    Args:
+        methods: classes a run uses; the files of those from outside the package count too.
+    """
+    files = {}
     for name in DECISIVE:
         path = PACKAGE / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                _drop_docstring(node)
-            digest.update(f"{file.relative_to(PACKAGE).as_posix()}\n{ast.dump(tree)}".encode())
+            files[file.relative_to(PACKAGE).as_posix()] = file
+    for cls in methods:
+        if not cls.__module__.startswith("asgml_core."):
+            files[f"{cls.__module__}.{cls.__qualname__}"] = Path(inspect.getfile(cls))
+    digest = hashlib.sha256()
+    for name, file in files.items():
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            _drop_docstring(node)
+        digest.update(f"{name}\n{ast.dump(tree)}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -76,19 +87,16 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def provenance(device: str, threads: int, data_fingerprint: str) -> dict[str, Any]:
+def provenance(device: str, threads: int) -> dict[str, Any]:
     """Return what to keep beside a result.
 
     Args:
         device: the run's device.
         threads: its CPU threads.
-        data_fingerprint: of its dataset.
     """
     on = torch.device(device)
     return {
         "commit": git_commit(),
-        "code": code_fingerprint(),
-        "data": data_fingerprint,
         "versions": {
             "python": platform.python_version(),
             "asgml_core": __version__,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asgml_core.checks import check_one_of
+from asgml_core.checks import AsgmlError, check_one_of
 from asgml_core.config import RunConfig
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ FORMAT = 1
 RECORD, PREDICTIONS, STEPS, EPOCHS = "record.json", "predictions.npz", "steps.npz", "epochs.csv"
 
 
-class RecordError(RuntimeError):
+class RecordError(AsgmlError, RuntimeError):
     """A record that cannot be used; the message names the file and what was expected."""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import inspect
 import io
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +16,10 @@ import numpy as np
 import torch
 
 from asgml_core import checkpoint
-from asgml_core.config import RunConfig, differences
+from asgml_core.checks import AsgmlError
+from asgml_core.config import RunConfig, check_device, differences
 from asgml_core.datasets import MultimodalDataset, load
-from asgml_core.files import write_atomically, write_json
+from asgml_core.files import WriteError, write_atomically, write_json
 from asgml_core.models import build_model
 from asgml_core.modulators import REGISTRY, Chain, During, Modulator
 from asgml_core.paths import outputs_folder
@@ -26,10 +29,11 @@ from asgml_core.records import EPOCHS, FORMAT, PREDICTIONS, RECORD, STEPS, RunRe
 from asgml_core.trainer import Trainer
 
 CHECKPOINT, CHOSEN, LAST, EVENTS = "checkpoint.pt", "chosen.pt", "last.pt", "events"
+LOCK = ".lock"
 Progress = Callable[[int, int, dict[str, float]], None]
 
 
-class RunError(RuntimeError):
+class RunError(AsgmlError, RuntimeError):
     """A run that cannot start or count; the message says why and what to do."""
 
 
@@ -66,15 +70,20 @@ def run(
         WriteError: when a file could not be written.
     """
     folder = Path(outputs or outputs_folder()) / "sweep" / config.folder
-    if again:
-        _clear(folder)
-    elif (folder / RECORD).exists():
-        record = RunRecord.load(folder)
-        _check_same(folder, config, record.values["config"], record.provenance["code"])
-        return record
-    _check_device(config.device)
-    with _arithmetic(config.threads):
-        return _Run(config, folder).finish(progress, checkpoint_seconds)
+    check_device(config.device)
+    dataset = load(config)
+    with _alone(folder):
+        if again:
+            _clear(folder)
+        elif (folder / RECORD).exists():
+            record = RunRecord.load(folder)
+            made = record.provenance
+            _check_same(
+                folder, config, dataset, record.values["config"], made["code"], made["data"]
+            )
+            return record
+        with _arithmetic(config):
+            return _Run(config, folder, dataset).finish(progress, checkpoint_seconds)
 
 
 def build_modulator(config: RunConfig) -> Chain:
@@ -97,18 +106,20 @@ def build_modulator(config: RunConfig) -> Chain:
 class _Run:
     """A run on its way to its record."""
 
-    def __init__(self, config: RunConfig, folder: Path) -> None:
+    def __init__(self, config: RunConfig, folder: Path, dataset: MultimodalDataset) -> None:
         self.config = config
         self.folder = folder
         self.started = time.perf_counter()
         self.spent = 0.0
-        self.dataset = load(config)
+        self.dataset = dataset
         self.trainer = _trainer(config, self.dataset)
         self.schedule = self.trainer.modulator.schedule(self.trainer.clock(1, 0))
         for left in folder.glob(".*.tmp"):  # of a kill in the middle of a write
             left.unlink()
         if (folder / CHECKPOINT).exists():
             self._resume()
+        else:
+            _clear(folder)  # events of a run that was killed before its first checkpoint
 
     def finish(self, progress: Progress | bool, checkpoint_seconds: float) -> RunRecord:
         """Train to the end and write the record."""
@@ -133,7 +144,7 @@ class _Run:
     def _save(self) -> None:
         state = {
             "config": self.config.to_dict(),
-            "code": code_fingerprint(),
+            "code": code_of(self.config),
             "data": self.dataset.fingerprint,
             "wall_time": self._wall_time(),
             "trainer": self.trainer.state_dict(),
@@ -142,12 +153,9 @@ class _Run:
 
     def _resume(self) -> None:
         state = checkpoint.load(self.folder / CHECKPOINT)
-        _check_same(self.folder, self.config, state["config"], state["code"])
-        if state["data"] != self.dataset.fingerprint:
-            raise RunError(
-                f"{self.folder / CHECKPOINT} was made with other data (fingerprint "
-                f"{state['data']}, now {self.dataset.fingerprint}); {_ADVICE}"
-            )
+        _check_same(
+            self.folder, self.config, self.dataset, state["config"], state["code"], state["data"]
+        )
         self.trainer.load_state_dict(state["trainer"])
         self.spent = state["wall_time"]
 
@@ -169,8 +177,8 @@ class _Run:
         if "validation" in trainer.selections.chosen:
             is_last = trainer.selections.chosen["validation"]["epoch"] == trainer.epoch
             probes["validation"] = probes["last"] if is_last else self._probe(chosen)
-        checkpoint.save(folder / LAST, {"model": last})
-        checkpoint.save(folder / CHOSEN, {"model": chosen})
+        checkpoint.save_weights(folder / LAST, last)
+        checkpoint.save_weights(folder / CHOSEN, chosen)
         steps = {name: values.numpy() for name, values in trainer.steps.items()}
         write_atomically(folder / STEPS, _npz(steps))
         write_atomically(folder / EPOCHS, _csv(trainer).encode())
@@ -214,19 +222,18 @@ class _Run:
             "items": {name: len(part) for name, part in self.dataset.parts.items()},
             "batches_per_epoch": trainer.batches,
             "schedule": self.schedule,
-            "methods": {
-                part.name: {"measured": int(part.measured), "acted": int(part.acted)}
-                for part in trainer.modulator.parts()
-            },
+            "methods": trainer.modulator.counts(),
             "selections": selections,
             "provenance": {
-                **provenance(self.config.device, self.config.threads, self.dataset.fingerprint),
+                **provenance(self.config.device, self.config.threads),
+                "code": code_of(self.config),
+                "data": self.dataset.fingerprint,
                 "wall_time": round(self._wall_time(), 3),
             },
         }
 
 
-_ADVICE = "choose another outputs folder, or compute anew with again=True."
+_ADVICE = "choose another outputs folder, or compute it anew (again=True, --again, -p again True)."
 
 
 def _trainer(config: RunConfig, dataset: MultimodalDataset) -> Trainer:
@@ -243,23 +250,31 @@ def _trainer(config: RunConfig, dataset: MultimodalDataset) -> Trainer:
     return Trainer(config, dataset, model, build_modulator(config))
 
 
-def _check_same(folder: Path, config: RunConfig, saved: dict[str, Any], code: str) -> None:
+def _check_same(
+    folder: Path,
+    config: RunConfig,
+    dataset: MultimodalDataset,
+    saved: dict[str, Any],
+    code: str,
+    data: str,
+) -> None:
     if changed := differences(saved, config.to_dict()):
         raise RunError(f"{folder} holds a run of another config ({'; '.join(changed)}); {_ADVICE}")
-    if code != code_fingerprint():
+    if code != code_of(config):
         raise RunError(
-            f"{folder} was made by other code (fingerprint {code}, now {code_fingerprint()}); "
+            f"{folder} was made by other code (fingerprint {code}, now {code_of(config)}); "
+            f"{_ADVICE}"
+        )
+    if data != dataset.fingerprint:
+        raise RunError(
+            f"{folder} was made with other data (fingerprint {data}, now {dataset.fingerprint}); "
             f"{_ADVICE}"
         )
 
 
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise ValueError(f"device is {device!r}, but must be 'cpu', 'cuda' or 'cuda:N'.") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r}, but this machine has no CUDA device in reach.")
+def code_of(config: RunConfig) -> str:
+    """Return the fingerprint of the code that a run depends on, methods from elsewhere included."""
+    return code_fingerprint(tuple(REGISTRY[method.name] for method in config.methods))
 
 
 def _clear(folder: Path) -> None:
@@ -284,16 +299,40 @@ def _csv(trainer: Trainer) -> str:
 
 
 @contextlib.contextmanager
-def _arithmetic(threads: int) -> Iterator[None]:
-    """Fix what decides the last bits, and give the process its own settings back."""
-    before = torch.get_num_threads(), torch.backends.cudnn.deterministic
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic = True
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run's folder for this process; two would undo each other's files."""
     try:
-        yield
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise WriteError(f"{folder} could not be made ({error.strerror}).") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"{folder}: another process is at work on this run.") from error
+        try:
+            yield
+        finally:
+            if os.listdir(folder) == [LOCK]:  # nothing came of it: leave nothing behind
+                (folder / LOCK).unlink()
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _arithmetic(config: RunConfig) -> Iterator[None]:
+    """Fix what decides the last bits, and give the process its own settings back."""
+    cudnn = torch.backends.cudnn
+    before = torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark
+    torch.set_num_threads(config.threads)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    kind = torch.device(config.device).type
+    try:
+        with torch.autocast(kind, enabled=False), torch.enable_grad():
+            yield
     finally:
         torch.set_num_threads(before[0])
-        torch.backends.cudnn.deterministic = before[1]
+        cudnn.deterministic, cudnn.benchmark = before[1:]
 
 
 @contextlib.contextmanager
@@ -331,10 +370,16 @@ class _Events:
     def add(self, trainer: Trainer, row: dict[str, float]) -> None:
         """Write the steps and the row of the epoch just done."""
         first = (trainer.epoch - 1) * trainer.batches
+        try:
+            self._write(trainer, row, first)
+        except OSError as error:
+            raise WriteError(f"{self.folder} could not be written ({error.strerror}).") from error
+
+    def _write(self, trainer: Trainer, row: dict[str, float], first: int) -> None:
         if self.writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.writer = SummaryWriter(self.folder, purge_step=first or None)
+            self.writer = SummaryWriter(self.folder, purge_step=first)
         for name, values in trainer.steps.items():
             for i, value in enumerate(values[-trainer.batches :].tolist()):
                 if value == value:  # not NaN: no such value at this step

@@ -7,19 +7,20 @@ whose method is not built yet is listed all the same; :func:`config` refuses it 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from asgml_core.checks import check_one_of
+from asgml_core.checks import AsgmlError, check_one_of
 from asgml_core.config import MethodConfig, RunConfig
 
 SEEDS = (42, 0, 1, 2, 3)
 EPOCHS = 100
 
 
-class NotBuiltError(NotImplementedError):
+class NotBuiltError(AsgmlError, NotImplementedError):
     """A named run whose method this version does not have yet."""
 
 
@@ -197,8 +198,15 @@ def named_run(run_id: str) -> NamedRun:
     Raises:
         ValueError: when the study has no such run.
     """
-    by_name = {run.run_id: run for run in reversed(runs())}
-    return by_name[check_one_of("run", run_id, by_name)]
+    for run in runs():
+        if run.run_id == run_id:
+            return run
+    near = difflib.get_close_matches(run_id, [run.run_id for run in runs()], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"the study has no run {run_id!r}; 'asgml runs' lists its runs, and the arms are "
+        f"{', '.join(ARMS)}.{hint}"
+    )
 
 
 def published(run_id: str, seed: int = 42) -> float | None:
@@ -230,7 +238,10 @@ def config(name: str, base: RunConfig) -> RunConfig:
             f"{name} needs the method {' and '.join(run.missing)}, which is not built yet; "
             f"built are {', '.join(REGISTRY)}."
         )
-    return base.replace(run_id=name, methods=_methods(run, base.train.epochs))
+    methods = _methods(run, base.train.epochs)
+    if base.data.name == "arrays":
+        methods = tuple(_any_encoder(method) for method in methods)
+    return base.replace(run_id=name, methods=methods)
 
 
 def arm(name: str, base: RunConfig) -> RunConfig:
@@ -271,6 +282,16 @@ def _methods(run: NamedRun, epochs: int) -> tuple[MethodConfig, ...]:
     if noise is not None:
         methods.append(MethodConfig(name="noise", options={"sigma": noise}))
     return tuple(methods)
+
+
+def _any_encoder(method: MethodConfig) -> MethodConfig:
+    """Let a method of convolutions take all weights: a user's encoder may have no convolution.
+
+    For the ResNet18 encoders of this package, whose weights are all convolutions, it is the same.
+    """
+    if method.name not in ("ogm_ge", "noise"):
+        return method
+    return dataclasses.replace(method, options={**method.options, "scope": "weights"})
 
 
 def _ogm_ge(alpha: float, end: int | None, epochs: int) -> MethodConfig:

@@ -10,12 +10,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from asgml_core.checks import check_count
+from asgml_core.checks import AsgmlError, check_count
 from asgml_core.config import RunConfig
 from asgml_core.records import RunRecord
 
 
-class SweepError(RuntimeError):
+class SweepError(AsgmlError, RuntimeError):
     """Runs that failed; the message names each with its reason. The others are finished."""
 
 
@@ -47,6 +47,8 @@ def run_all(
         ValueError: when two configs name the same folder.
         SweepError: when runs failed; the others are finished, and are not repeated next time.
     """
+    if not configs:
+        return []
     folders = [config.folder for config in configs]
     for folder in folders:
         if folders.count(folder) > 1:
@@ -64,8 +66,12 @@ def run_all(
         ProcessPoolExecutor(min(workers, len(configs)), context, _start, (queue,)) as pool,
     ):
         futures = [pool.submit(_work, config, outputs, again) for config in configs]
-        for config, future in zip(configs, futures, strict=True):
-            records.append(_result(config, future, failures))
+        try:
+            for config, future in zip(configs, futures, strict=True):
+                records.append(_result(config, future, failures))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)  # what has not begun does not begin
+            raise
     if failures:
         raise SweepError("\n".join([f"{len(failures)} of {len(configs)} runs failed:", *failures]))
     return [record for record in records if record is not None]

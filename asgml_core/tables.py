@@ -128,7 +128,7 @@ def provenance(records: Sequence[RunRecord]) -> pd.DataFrame:
         said = dict(record.provenance)
         versions = said.pop("versions")
         config = record.values["config"]
-        said |= {"versions": ", ".join(f"{name} {v}" for name, v in versions.items())}
+        said |= versions
         said |= {key: config[key] for key in ("seed", "protocol", "memory_format")}
         said |= {"items": ", ".join(f"{n} {part}" for part, n in record.values["items"].items())}
         for key, value in said.items():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from asgml_core.checks import AsgmlError
 from asgml_core.config import RunConfig
 from asgml_core.datasets.base import MultimodalDataset, Part
 from asgml_core.models import LateFusion
@@ -21,7 +22,7 @@ from asgml_core.telemetry import StepRecorder, join_tables
 EVALUATION_BATCH = 256
 
 
-class DivergedError(RuntimeError):
+class DivergedError(AsgmlError, RuntimeError):
     """A loss that is no longer finite; the message names the epoch and the step."""
 
 
@@ -72,6 +73,7 @@ class Trainer:
         order = torch.arange(len(self.parts["train"]))
         self.batches = sum(1 for _ in batch_rows(order, train.batch_size))
         self.epoch = 0
+        self._trained: set[str] = set()
         self.selections = Selections()
         self.steps: dict[str, Tensor] = {}
         self.epochs: dict[str, Tensor] = {}
@@ -99,10 +101,12 @@ class Trainer:
             valid=None if valid is None else self.evaluate(valid),
             test=self.evaluate(self.parts["test"]),
         )
+        self._check_outputs(metrics)
         clock = self.clock(self.epoch, self.batches - 1)
         self.modulator.epoch_end(metrics, self.optimizer, self.groups, clock)
         self.selections.update(self.epoch, metrics, self.model)
-        row = _epoch_row(self.epoch, self.optimizer.param_groups[0]["lr"], steps, metrics)
+        rates = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+        row = _epoch_row(self.epoch, rates, steps, metrics)
         columns = {name: torch.tensor([value]) for name, value in row.items()}
         self.steps = join_tables([self.steps, steps])
         self.epochs = join_tables([self.epochs, columns])
@@ -120,8 +124,10 @@ class Trainer:
         for batch, rows in enumerate(batch_rows(order, train.batch_size)):
             clock = self.clock(self.epoch, batch)
             inputs, labels = self._take(self.parts["train"], rows)
+            record: dict[str, Tensor] = {}
             for modalities in self.modulator.passes(self.dataset.modalities, clock):
-                recorder.add(self._step({m: inputs[m] for m in modalities}, labels, clock))
+                record |= self._step({m: inputs[m] for m in modalities}, labels, clock)
+            recorder.add(record)
         steps = recorder.table()
         self._check_finite(steps)
         return steps
@@ -133,6 +139,7 @@ class Trainer:
         terms = self.modulator.terms(terms, outputs, labels, clock)
         self.optimizer.zero_grad(set_to_none=True)
         self.modulator.backward(terms, outputs, self.groups)
+        self._note_trained_heads()
         record = {f"loss/{name}": value for name, value in terms.items()}
         record |= self._norms("gradient_norm", inputs)
         record |= self.modulator.modulate(outputs, labels, self.groups, clock)
@@ -146,10 +153,11 @@ class Trainer:
         return record
 
     def _norms(self, name: str, modalities: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {
-            f"{name}/{m}": gradient_norm([p.grad for p in self.groups[m] if p.grad is not None])
-            for m in modalities
-        }
+        norms = {}
+        for m in modalities:
+            if gradients := [p.grad for p in self.groups[m] if p.grad is not None]:
+                norms[f"{name}/{m}"] = gradient_norm(gradients)
+        return norms
 
     def _take(self, part: Part, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         rows = rows.to(self.device)
@@ -168,6 +176,15 @@ class Trainer:
                 raise DivergedError(
                     f"{self.config.folder}: {name} is {float(values[batch])} in epoch "
                     f"{self.epoch}, step {step}; the run diverged. A lower learning rate than "
+                    f"{self.config.train.learning_rate} may help."
+                )
+
+    def _check_outputs(self, metrics: Metrics) -> None:
+        for name, evaluation in (("valid", metrics.valid), ("test", metrics.test)):
+            if evaluation is not None and not bool(evaluation.outputs.logits.isfinite().all()):
+                raise DivergedError(
+                    f"{self.config.folder}: the logits on the {name} part are not finite after "
+                    f"epoch {self.epoch}; the run diverged. A lower learning rate than "
                     f"{self.config.train.learning_rate} may help."
                 )
 
@@ -195,8 +212,12 @@ class Trainer:
         Under the joint loss alone, separate unimodal heads stay as they were drawn, and what they
         say means nothing.
         """
-        heads = self.model.head.unimodal_parameters()
-        return {m: all(p in self.optimizer.state for p in ps) for m, ps in heads.items()}
+        return {m: m in self._trained for m in self.model.head.unimodal_parameters()}
+
+    def _note_trained_heads(self) -> None:
+        for m, parameters in self.model.head.unimodal_parameters().items():
+            if m not in self._trained and all(p.grad is not None for p in parameters):
+                self._trained.add(m)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the complete state, for a checkpoint."""
@@ -205,6 +226,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "modulator": self.modulator.state_dict(),
+            "trained_heads": sorted(self._trained),
             "selections": self.selections.state_dict(),
             "steps": self.steps,
             "epochs": self.epochs,
@@ -216,6 +238,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.modulator.load_state_dict(state["modulator"])
         self.modulator.to(self.device)
+        self._trained = set(state["trained_heads"])
         self.selections.load_state_dict(state["selections"])
         self.epoch, self.steps, self.epochs = state["epoch"], state["steps"], state["epochs"]
 
@@ -224,14 +247,15 @@ _FORMATS = {"channels_last": "channels_last", "contiguous": "contiguous_format"}
 
 
 def _epoch_row(
-    epoch: int, learning_rate: float, steps: dict[str, Tensor], metrics: Metrics
+    epoch: int, rates: dict[str, float], steps: dict[str, Tensor], metrics: Metrics
 ) -> dict[str, float]:
-    row = {"epoch": float(epoch), "learning_rate": learning_rate}
+    row = {"epoch": float(epoch)} | {f"learning_rate/{name}": r for name, r in rates.items()}
     for name, values in steps.items():
         row[name] = float(values.double().nanmean())
         if name.startswith("modulated_norm/"):
             m = name.removeprefix("modulated_norm/")
-            acted = values != steps[f"gradient_norm/{m}"]
+            raw = steps[f"gradient_norm/{m}"]
+            acted = (values != raw) & ~values.isnan()
             row[f"activation/{m}"] = float(acted.double().mean())
     for part, evaluation in (("valid", metrics.valid), ("test", metrics.test)):
         if evaluation is not None:

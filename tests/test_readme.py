@@ -93,7 +93,7 @@ def test_the_loop_of_ones_own_works() -> None:
         space |= {
             "loss": torch.nn.functional.cross_entropy(logits, labels),
             "logits": logits, "unimodal_logits": unimodal_logits, "features": features,
-            "epoch": 1, "epochs": 1, "step": batch, "batch": batch, "loader": range(3),
+            "epoch": 0, "epochs": 1, "i": batch, "loader": range(3),
         }  # fmt: skip
         exec(step, space)
     assert not torch.equal(net.audio[0].weight, before)

@@ -107,5 +107,7 @@ def test_arms() -> None:
     assert (alone.data.modalities, alone.methods) == (("visual",), ())
     separate = study.config("unimodal_losses_only", base)
     assert (separate.model.head, separate.methods[0].options) == ("sum", {"fused": False})
-    with pytest.raises(ValueError, match="must be one of"):
+    with pytest.raises(
+        ValueError, match="the study has no run 'jointly'; 'asgml runs' lists its runs"
+    ):
         study.config("jointly", base)

@@ -69,7 +69,7 @@ def test_shown_blanks_what_is_missing() -> None:
 def test_provenance_tells_of_every_run(records: list[RunRecord]) -> None:
     table = tables.provenance(records)["value"]
     assert records[0].provenance["data"] in table["data"]
-    assert "torch" in table["versions"]
+    assert table["torch"] == records[0].provenance["versions"]["torch"]
     assert table["items"] == "171 train, 21 valid, 96 test"
 
 

@@ -7,7 +7,7 @@ The manifest is ``manifest.yaml`` in the folder, or ``<name>.yaml`` beside ``<na
     labels: labels               # optional: the arrays' names, these are the defaults
     parts: parts                 # (N,) text: train, valid or test
     ids: ids                     # (N,) text, optional
-    groups: groups               # (N,) text, optional: speaker or clip
+    groups: groups               # (N,) text, optional: speaker or clip; else each item its own
     test_fraction: 0.2           # optional, instead of parts: split by group, from the run's seed
     standardise: true            # optional: remove mean and deviation of the training part
 
@@ -25,7 +25,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from asgml_core.checks import check_number, check_one_of
+from asgml_core.checks import check_flag, check_number, check_one_of
 from asgml_core.datasets.base import DataError, MultimodalDataset, Part
 from asgml_core.datasets.files import read_npy, read_npz
 from asgml_core.datasets.standard import standardise
@@ -46,6 +46,8 @@ class Manifest:
     groups: str = "groups"
     test_fraction: float | None = None
     standardise: bool = True
+    #: The optional arrays that the manifest names, and that must then be there.
+    named: tuple[str, ...] = ()
 
 
 def arrays(*, seed: int, path: str) -> MultimodalDataset:
@@ -62,8 +64,8 @@ def arrays(*, seed: int, path: str) -> MultimodalDataset:
     manifest_file = source / "manifest.yaml" if source.is_dir() else source.with_suffix(".yaml")
     manifest = _read_manifest(source, manifest_file)
     table = _read_arrays(source, manifest)
-    n = len(table[manifest.labels])
     labels = _labels(source, manifest.labels, table[manifest.labels])
+    n = len(labels)
     for key, array in table.items():
         if array.ndim == 0 or len(array) != n:
             raise DataError(
@@ -112,11 +114,17 @@ def _read_manifest(source: Path, file: Path) -> Manifest:
 
 
 def _manifest(said: dict[str, Any]) -> Manifest:
+    fields = [field for field in Manifest.__dataclass_fields__ if field != "named"]
     for field in said:
-        check_one_of("field", field, Manifest.__dataclass_fields__)
+        check_one_of("field", field, fields)
     for field in ("classes", "modalities"):
         _check_names(field, said.get(field))
-    manifest = Manifest(**said)
+    for field in ("labels", "parts", "ids", "groups"):
+        if not isinstance(said.get(field, ""), str):
+            raise ValueError(f"{field} is {said[field]!r}, but must be the name of an array.")
+    check_flag("standardise", said.get("standardise", True))
+    named = tuple(said[field] for field in ("ids", "groups") if field in said)
+    manifest = Manifest(**said, named=named)
     if manifest.test_fraction is not None:
         check_number("test_fraction", manifest.test_fraction, above=0.0, high=0.9)
     return manifest
@@ -129,10 +137,10 @@ def _check_names(field: str, names: Any) -> None:
 
 
 def _read_arrays(source: Path, manifest: Manifest) -> dict[str, np.ndarray]:
-    needed = [*manifest.modalities, manifest.labels]
+    needed = [*manifest.modalities, manifest.labels, *manifest.named]
     if manifest.test_fraction is None:
         needed.append(manifest.parts)
-    optional = [manifest.ids, manifest.groups]
+    optional = [key for key in (manifest.ids, manifest.groups) if key not in manifest.named]
     if source.is_dir():
         optional = [key for key in optional if (source / f"{key}.npy").is_file()]
         return {key: read_npy(source / f"{key}.npy") for key in needed + optional}

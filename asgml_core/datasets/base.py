@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,11 +12,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from asgml_core.checks import check_number
+from asgml_core.checks import AsgmlError, check_number
 from asgml_core.seeding import generator
 
 
-class DataError(ValueError):
+class DataError(AsgmlError, ValueError):
     """Data that cannot be used; the message names the source, the place and what was expected."""
 
 
@@ -166,13 +167,21 @@ class MultimodalDataset:
                 f"{len(names)} group; it needs two or more."
             )
         order = torch.randperm(len(names), generator=generator(seed, "hold out"))
+        sizes = Counter(self.train.groups)
+        target, count = fraction * len(self.train), 0
         held: set[str] = set()
-        count = 0
-        for i in order.tolist()[:-1]:
-            if count >= fraction * len(self.train):
+        for name in (names[i] for i in order.tolist()[:-1]):
+            if count >= target:
                 break
-            held.add(names[i])
-            count += self.train.groups.count(names[i])
+            is_smallest = sizes[name] == min(sizes.values())
+            if count + sizes[name] <= 2 * target or (is_smallest and not held):
+                held.add(name)  # a group far larger than the part stays in training
+                count += sizes[name]
+        if not held:
+            raise DataError(
+                f"{self.name}: no group is small enough to be a validation part of {target:.0f} of "
+                f"{len(self.train)} items; the smallest has {min(sizes.values())}."
+            )
         rows = range(len(self.train))
         return dataclasses.replace(
             self,
@@ -215,12 +224,12 @@ def _check_part(where: str, part: Part, dataset: MultimodalDataset) -> None:
             f"but train has {dataset.modalities}; every part needs the same."
         )
     for m, x in part.inputs.items():
-        if not m.isidentifier() or m == "fusion":
+        if not m.isidentifier() or m in _TAKEN:
             raise DataError(
-                f"{where} has a modality named {m!r}; a name is a word of letters, digits and '_', "
-                "and 'fusion' is taken."
+                f"{where} has a modality named {m!r}; a name is a word of letters, digits and '_' "
+                "that is not taken (as 'fusion', 'fused' and 'keys' are)."
             )
-        _check_input(f"{where}, {m}", x, n, dataset.shapes[m])
+        _check_input(f"{where}, {m}", x, part, dataset.shapes[m])
 
 
 def _check_labels(where: str, part: Part, classes: int) -> None:
@@ -238,7 +247,12 @@ def _check_labels(where: str, part: Part, classes: int) -> None:
         )
 
 
-def _check_input(where: str, x: Tensor, n: int, shape: tuple[int, ...]) -> None:
+#: Names that mean something else in groups and records, or in a torch.nn.ModuleDict.
+_TAKEN = {"fusion", "fused", *dir(torch.nn.ModuleDict)}
+
+
+def _check_input(where: str, x: Tensor, part: Part, shape: tuple[int, ...]) -> None:
+    n = len(part.labels)
     if not x.is_floating_point():
         raise DataError(f"{where} is {x.dtype}; a floating-point tensor was expected.")
     if len(x) != n:
@@ -249,6 +263,7 @@ def _check_input(where: str, x: Tensor, n: int, shape: tuple[int, ...]) -> None:
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0])
         raise DataError(
-            f"{where}: row {row} holds NaN or infinity ({int((~finite).sum())} such rows); "
+            f"{where}: row {row} (item {part.ids[row]!r}) holds NaN or infinity "
+            f"({int((~finite).sum())} such rows); "
             "every value must be finite."
         )

@@ -2,6 +2,7 @@
 
     modulator = Chain(OGMGE(alpha=0.8), Boost(alpha=0.75))
     ...
+    clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), epochs)  # counted from 0
     loss.backward()
     modulator.modulate(Outputs(logits, unimodal_logits, features), labels, groups, clock)
     optimizer.step()
@@ -17,7 +18,7 @@ from asgml_core.modulators.ogm import OGM, OGMGE, ogm_coefficients, true_class_s
 from asgml_core.modulators.throttle import Throttle, throttle_scales
 from asgml_core.modulators.unimodal import UnimodalLosses
 
-#: Every method by its name in configs, records and tables; the order is that of a chain.
+#: Every method by its name in configs, records and tables. A chain keeps the config's order.
 REGISTRY: dict[str, type[Modulator]] = {
     method.name: method for method in (UnimodalLosses, OGM, OGMGE, Throttle, Boost, GradientNoise)
 }

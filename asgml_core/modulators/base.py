@@ -5,9 +5,15 @@ hooks it has say what it can do. One training step calls them in this order::
 
     passes -> features -> terms -> backward -> measure -> gradients -> optimizer.step()
 
-and ``epoch_end`` follows the validation of each epoch. To add a method, write one file beside this
-one (``throttle.py`` is a short example): the formula as a pure function on tensors with a modality
-axis, and a thin class that keeps the state. Then add it to the registry in ``__init__.py``.
+and ``epoch_end`` follows the validation of each epoch.
+
+To add a method, write one file beside this one: the formula as a pure function on tensors with a
+modality axis, and a thin class that keeps the state. ``noise.py`` is the shortest complete example,
+``throttle.py`` one that reads probes. Take gradients with ``editing.gradients_of(groups[m], ...)``
+(empty for a frozen encoder), edit them with ``scale_gradients``, measure them with
+``gradient_norm``. The modalities and their order are those of ``outputs.unimodal_logits``, never of
+``groups``, which holds ``"fusion"`` too. Then add the class to the registry in ``__init__.py`` and
+a row to the tables of ``tests/modulators``.
 
 Shapes: ``M`` modalities, ``B`` batch, ``C`` classes, ``d`` features.
 """
@@ -36,6 +42,12 @@ class Clock:
         batch: batches seen before this one in this epoch, from 0.
         batches: batches in an epoch.
         epochs: epochs in the run.
+
+    In a loop that counts from 0, with ``n = len(loader)``: ``Clock(epoch + 1, epoch * n + i, i, n,
+    epochs)``.
+
+    Raises:
+        ValueError: for what is no moment of a run.
     """
 
     epoch: int
@@ -43,6 +55,14 @@ class Clock:
     batch: int
     batches: int
     epochs: int
+
+    def __post_init__(self) -> None:
+        inside = 1 <= self.epoch <= self.epochs and 0 <= self.batch < self.batches
+        if not inside or self.step < 0:
+            raise ValueError(
+                f"{self} is no moment of a run: epoch counts from 1 to epochs, step from 0, and "
+                "batch from 0 to batches - 1, anew in every epoch."
+            )
 
 
 @dataclass(frozen=True)
@@ -110,9 +130,10 @@ class Modulator(nn.Module):
     never acted or never measured is an error, not a result.
     """
 
-    #: The name in the registry and in records; by default the class's, in lower case.
+    #: The name in the registry and in records, like_this; by default the class's, in lower case.
     name: str = "modulator"
-    #: First and last epoch of the default window, as shares of a run's epochs; ``None``: always.
+    #: First and last epoch of the default window, as shares of a run's epochs; ``None``: always. It
+    #: is read by ``asgml_core.run`` alone; in a loop of one's own, wrap the method in ``During``.
     window: tuple[float, float] | None = None
     #: True for a method that must measure before it can act.
     measures: bool = False
@@ -130,7 +151,11 @@ class Modulator(nn.Module):
     # ------------------------------------------------------------------ the hooks
 
     def passes(self, modalities: Sequence[str], clock: Clock) -> tuple[tuple[str, ...], ...]:
-        """Return which modalities train in each pass of this step; by default one pass, all."""
+        """Return which modalities train in each pass of this step; by default one pass, all.
+
+        A modality that is absent from a pass enters the fusion as zeros, and its encoder has no
+        gradient there.
+        """
         return (tuple(modalities),)
 
     def features(
@@ -155,7 +180,11 @@ class Modulator(nn.Module):
     def gradients(
         self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
     ) -> dict[str, Tensor]:
-        """Edit ``.grad`` in place, just before the optimizer's step; return 0-dim records."""
+        """Edit ``.grad`` in place, just before the optimizer's step; return what to record.
+
+        Records are 0-dim tensors named ``<what>/<modality>``, such as ``scale/audio``; a chain puts
+        the method's name in front. A loop calls :meth:`modulate`, not this.
+        """
         return {}
 
     def epoch_end(
@@ -165,14 +194,19 @@ class Modulator(nn.Module):
         groups: Groups,
         clock: Clock,
     ) -> None:
-        """React to an epoch's metrics, such as by a factor on a learning rate."""
+        """React to an epoch's metrics, such as by a factor on a learning rate.
+
+        Set ``group["factor"]`` of one of ``optimizer.param_groups`` (each has the ``"name"`` of its
+        modality, or ``"fusion"``): the trainer multiplies the scheduled rate by it. A rate that is
+        written into ``group["lr"]`` lasts until the next epoch sets it anew.
+        """
 
     # ------------------------------------------------------------------ the door
 
     def modulate(
         self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
     ) -> dict[str, Tensor]:
-        """Measure, then edit the gradients: the one call between ``backward`` and ``step``.
+        """Measure, then edit the gradients: called once, between ``backward`` and ``step``.
 
         Args:
             outputs: what the network returned for this batch.
@@ -184,20 +218,23 @@ class Modulator(nn.Module):
             0-dim tensors to record, by name, still on the device.
 
         Raises:
-            TypeError: for a group that is an iterator (it would be empty after one step).
-            ValueError: for a modality without parameters, or labels of another shape.
+            TypeError: for a group that is no list of parameters (an iterator would be empty after
+                one step), or a method that records something else than 0-dim tensors.
+            ValueError: for a modality without parameters, a parameter in two groups, or labels of
+                another type or shape.
             RuntimeError: when the loop never called a hook that this method needs, or there is no
                 gradient yet.
         """
         self._check_step(outputs, labels, groups)
         if missing := self._uncalled(clock):
             raise RuntimeError(
-                f"{', '.join(missing)} was not called in this step, and the method needs it: "
-                "call each of these hooks on the modulator, in the order of the documentation."
+                f"{', '.join(missing)} was not called in this step, and the method needs it: call "
+                "passes, features, terms and backward on the modulator before modulate, such as "
+                "terms = modulator.terms({'fused': loss}, outputs, labels, clock)."
             )
         for part in self.modules():
             if isinstance(part, Modulator):
-                part._called.clear()
+                part._called &= {"passes"}  # it is called once a step, the others once a pass
         self.measure(outputs, labels, groups, clock)
         return self.gradients(outputs, labels, groups, clock)
 
@@ -223,6 +260,13 @@ class Modulator(nn.Module):
             counted = counted.to(happened.device)
         setattr(self, counter, counted + happened)
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return on how many steps each part acted, and how often it measured."""
+        return {
+            part.name: {"measured": int(part.measured), "acted": int(part.acted)}
+            for part in self.parts()
+        }
+
     # ------------------------------------------------------------------ inside
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -240,7 +284,11 @@ class Modulator(nn.Module):
         ]
 
     def _check_step(self, outputs: Outputs, labels: Tensor, groups: Groups) -> None:
+        if not isinstance(outputs, Outputs):
+            raise TypeError(f"outputs is a {type(outputs).__name__}, but must be an Outputs.")
         modalities = tuple(outputs.unimodal_logits)
+        if not modalities:
+            raise ValueError("outputs.unimodal_logits is empty; it names the modalities.")
         if self._modalities is None:
             self._modalities = modalities
         if modalities != self._modalities:
@@ -253,6 +301,8 @@ class Modulator(nn.Module):
                 f"labels have shape {tuple(labels.shape)}, but the logits "
                 f"{tuple(outputs.logits.shape)}; expected labels of shape (B,) and logits (B, C)."
             )
+        if labels.dtype != torch.int64:
+            raise ValueError(f"labels are {labels.dtype}, but must be torch.int64: labels.long().")
         _check_groups(modalities, groups)
 
     def extra_repr(self) -> str:
@@ -287,18 +337,44 @@ _LOOP_HOOKS = ("passes", "features", "terms", "backward")
 
 
 def _check_groups(modalities: tuple[str, ...], groups: Groups) -> None:
+    if not isinstance(groups, Mapping):
+        raise TypeError(
+            f"groups is a {type(groups).__name__}, but must be {{modality: list of parameters}}."
+        )
     for m in modalities:
         if m not in groups:
-            raise ValueError(f"groups has no {m!r}; it has {', '.join(groups)}.")
+            raise ValueError(f"groups has no {m!r}; it has {', '.join(map(str, groups))}.")
         if isinstance(groups[m], Iterator):
             raise TypeError(
                 f"groups[{m!r}] is an iterator, which would be empty after one step; "
                 f"pass list(...) of it."
             )
+        if isinstance(groups[m], (nn.Module, Tensor)) or not isinstance(groups[m], Sequence):
+            raise TypeError(
+                f"groups[{m!r}] is a {type(groups[m]).__name__}, but must be a list of parameters: "
+                "list(encoder.parameters())."
+            )
         if len(groups[m]) == 0:
             raise ValueError(f"groups[{m!r}] is empty; it needs the encoder's parameters.")
+    _check_parameters(modalities, groups)
     if all(p.grad is None for m in modalities for p in groups[m]):
         raise RuntimeError("no encoder has a gradient; call backward before modulate.")
+
+
+def _check_parameters(modalities: tuple[str, ...], groups: Groups) -> None:
+    owner: dict[int, str] = {}
+    for m in modalities:
+        for p in groups[m]:
+            if not isinstance(p, Tensor):
+                raise TypeError(
+                    f"groups[{m!r}] holds a {type(p).__name__}, but must be a list of parameters: "
+                    "list(encoder.parameters())."
+                )
+            if owner.setdefault(id(p), m) != m:
+                raise ValueError(
+                    f"groups[{owner[id(p)]!r}] and groups[{m!r}] share a parameter, which would be "
+                    "edited twice; a shared parameter belongs under a name of its own."
+                )
 
 
 def _own_buffers(module: nn.Module) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ class Chain(Modulator):
         parts: the methods. At most one may define ``passes``, and at most one ``backward``.
 
     Raises:
+        TypeError: for a part that is no method.
         ValueError: when two parts define ``passes`` or ``backward``, or two have one name.
     """
 
@@ -25,6 +26,12 @@ class Chain(Modulator):
 
     def __init__(self, *parts: Modulator) -> None:
         super().__init__()
+        for part in parts:
+            if not isinstance(part, Modulator):
+                raise TypeError(
+                    f"a chain is made of methods, Chain(OGM(), Boost()), not of a "
+                    f"{type(part).__name__}."
+                )
         self.chained = nn.ModuleList(parts)
         leaves = list(self.parts())
         for hook in ("passes", "backward"):
@@ -93,6 +100,7 @@ class Chain(Modulator):
         record = {}
         for part in self.chained:
             made = part.gradients(outputs, labels, groups, clock)
+            _check_record(part, made)
             record.update({f"{part.name}/{key}": value for key, value in made.items()})
         return record
 
@@ -113,6 +121,14 @@ class Chain(Modulator):
     def extra_repr(self) -> str:
         """Show nothing beside the parts."""
         return ""
+
+
+def _check_record(part: Modulator, made: object) -> None:
+    if isinstance(made, dict) and all(
+        isinstance(v, Tensor) and v.dim() == 0 for v in made.values()
+    ):
+        return
+    raise TypeError(f"{part.name}: gradients must return a dict of 0-dim tensors, not {made!r}.")
 
 
 class During(Modulator):

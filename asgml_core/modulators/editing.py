@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from asgml_core.checks import check_one_of
+from asgml_core.checks import check_count, check_one_of
 from asgml_core.seeding import derive_seed
 
 Scope = Literal["conv", "weights", "all"]
@@ -52,7 +52,8 @@ def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
     """Return the Euclidean norm of all gradients together, 0-dim; 0 where there are none."""
     if not gradients:
         return torch.zeros(())
-    return torch.stack(torch._foreach_norm(list(gradients))).norm()
+    # In float32: the squares of half-precision gradients overflow.
+    return torch.stack(torch._foreach_norm(list(gradients), dtype=torch.float32)).norm()
 
 
 def spread(gradient: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ class Random(nn.Module):
 
     def __init__(self, seed: int, purpose: str) -> None:
         super().__init__()
-        self.seed = derive_seed(seed, purpose)
+        self.seed = derive_seed(check_count("seed", seed, low=0), purpose)
         self._generator: torch.Generator | None = None
 
     def on(self, device: torch.device) -> torch.Generator:

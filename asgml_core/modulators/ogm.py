@@ -101,7 +101,8 @@ class OGM(Modulator):
 
     Args:
         alpha: strength, 0 or more; .8 for CREMA-D.
-        reference: see :func:`ogm_coefficients`; ``"pair"`` for two modalities.
+        reference: see :func:`ogm_coefficients`; ``None`` means ``"pair"`` for two modalities and
+            ``"mean"`` for more.
         scope: gradients of 4 dimensions (``"conv"``, both codes), ``"weights"`` or ``"all"``.
         variant: ``"study"`` lets a tie damp the second modality, ``"official"`` the first.
 
@@ -117,35 +118,39 @@ class OGM(Modulator):
     def __init__(
         self,
         alpha: float = 0.8,
-        reference: Reference = "pair",
+        reference: Reference | None = None,
         scope: Scope = "conv",
         variant: Literal["study", "official"] = "study",
     ) -> None:
         super().__init__()
         self.alpha = check_number("alpha", alpha, low=0.0)
-        self.reference = check_one_of("reference", reference, ("pair", "mean", "min"))
+        self.reference = check_one_of("reference", reference, (None, "pair", "mean", "min"))
         self.scope = check_one_of("scope", scope, SMALLEST_DIMENSION)
         self.variant = check_one_of("variant", variant, ("study", "official"))
 
     def coefficients(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """Return ``k`` of this batch, ``(M,)`` in the order of the modalities."""
         scores = true_class_scores(outputs.unimodal_logits, labels)
+        reference = self.reference or ("pair" if len(scores) == 2 else "mean")
         if self.variant == "official":  # its order is (visual, audio): the reverse decides ties
-            return ogm_coefficients(scores.flip(0), self.alpha, self.reference).flip(0)
-        return ogm_coefficients(scores, self.alpha, self.reference)
+            return ogm_coefficients(scores.flip(0), self.alpha, reference).flip(0)
+        return ogm_coefficients(scores, self.alpha, reference)
 
     def gradients(
         self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
     ) -> dict[str, Tensor]:
         """Multiply the gradients of each encoder by its coefficient."""
         coefficients = self.coefficients(outputs, labels)
-        self.count("acted", (coefficients != 1).any())
+        record = {}
+        acted = torch.zeros((), dtype=torch.bool, device=coefficients.device)
         for m, k in zip(outputs.unimodal_logits, coefficients, strict=True):
-            self.edit(gradients_of(groups[m], self.scope, m), k)
-        return {
-            f"coefficient/{m}": k
-            for m, k in zip(outputs.unimodal_logits, coefficients, strict=True)
-        }
+            gradients = gradients_of(groups[m], self.scope, m)
+            self.edit(gradients, k)
+            if gradients:  # a frozen encoder cannot be acted on
+                acted |= k != 1
+            record[f"coefficient/{m}"] = k
+        self.count("acted", acted)
+        return record
 
     def edit(self, gradients: list[Tensor], coefficient: Tensor) -> None:
         """Edit the gradients of one encoder in place."""
@@ -159,7 +164,7 @@ class OGMGE(OGM):
 
     Args:
         alpha: strength, 0 or more; .8 for CREMA-D.
-        reference: see :func:`ogm_coefficients`.
+        reference: as in :class:`OGM`.
         scope: as in :class:`OGM`.
         variant: ``"study"`` adds noise to a damped encoder only, ``"official"`` to both.
         seed: of the noise.
@@ -173,7 +178,7 @@ class OGMGE(OGM):
     def __init__(
         self,
         alpha: float = 0.8,
-        reference: Reference = "pair",
+        reference: Reference | None = None,
         scope: Scope = "conv",
         variant: Literal["study", "official"] = "study",
         seed: int = 0,

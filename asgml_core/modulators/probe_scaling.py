@@ -28,6 +28,11 @@ def relative_dominance(accuracies: Tensor) -> tuple[Tensor, Tensor]:
     return (accuracies - lowest) / gap.clamp(min=SMALLEST_GAP), gap
 
 
+def round_half_up(count: int, size: int) -> int:
+    """Return ``count / size`` as the nearest whole number, halves upwards."""
+    return (2 * count + size) // (2 * size)
+
+
 class ProbeScaling(Modulator):
     """Every step each encoder's gradients times its scale; at probe times the scales move.
 
@@ -80,11 +85,13 @@ class ProbeScaling(Modulator):
         done = clock.batch + 1
         if self.eval_every is not None:
             return done % self.eval_every == 0
-        # Where the share of the epoch passes a fifth: five times, whatever the number of batches.
-        return done * PROBE_TIMES // clock.batches > clock.batch * PROBE_TIMES // clock.batches
+        # In the middle of each fifth of the epoch, so that a last batch of odd size is left alone.
+        fifths = (round_half_up(k * PROBE_TIMES, clock.batches) for k in (clock.batch, done))
+        return next(fifths) < next(fifths)
 
     def measure(self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock) -> None:
         """At probe times, train the probes and move the running accuracies."""
+        features = self._features(outputs, labels)
         if self.accuracies is None:
             self.schedule(clock)
             modalities = len(outputs.unimodal_logits)
@@ -92,7 +99,7 @@ class ProbeScaling(Modulator):
             self.scales = torch.ones(modalities, device=outputs.logits.device)
         if self.is_probe_time(clock):
             classes = outputs.logits.shape[1]
-            self._average(self.probes.measure(outputs.features, labels, classes))
+            self._average(self.probes.measure(features, labels, classes))
             self.count("measured")
 
     def gradients(
@@ -100,10 +107,14 @@ class ProbeScaling(Modulator):
     ) -> dict[str, Tensor]:
         """Scale the gradients of each encoder; at probe times, then move the scales."""
         record = {}
-        self.count("acted", (self.scales != 1).any())
+        acted = torch.zeros((), dtype=torch.bool, device=self.scales.device)
         for i, m in enumerate(outputs.unimodal_logits):
-            scale_gradients(gradients_of(groups[m]), self.scales[i])
+            gradients = gradients_of(groups[m])
+            scale_gradients(gradients, self.scales[i])
+            if gradients:  # a frozen encoder cannot be acted on
+                acted |= self.scales[i] != 1
             record[f"scale/{m}"] = self.scales[i]
+        self.count("acted", acted)
         if self.is_probe_time(clock):
             self.scales = torch.lerp(self.scales, self.target(self.accuracies), SCALE_SHARE)
             record["gap"] = relative_dominance(self.accuracies)[1]
@@ -121,7 +132,24 @@ class ProbeScaling(Modulator):
         """With ``probe_ema="study"``, feed the test set's probe accuracy to the average."""
         if self.probe_ema == "study" and self.accuracies is not None:
             test = metrics.test
-            self._average(self.probes.score(test.outputs.features, test.labels))
+            features = self._features(test.outputs, test.labels)
+            self._average(self.probes.score(features, test.labels))
+
+    def _features(self, outputs: Outputs, labels: Tensor) -> dict[str, Tensor]:
+        """Return the features, checked, in the order of the modalities."""
+        modalities, features = tuple(outputs.unimodal_logits), outputs.features or {}
+        if set(features) != set(modalities):
+            raise ValueError(
+                f"{self.name} reads outputs.features; they have the modalities {tuple(features)}, "
+                f"but the unimodal logits {modalities}."
+            )
+        for m, z in features.items():
+            if z.dim() != 2 or len(z) != len(labels):
+                raise ValueError(
+                    f"{self.name}: features of {m!r} have shape {tuple(z.shape)}, but there are "
+                    f"{len(labels)} labels; (B, d) is needed."
+                )
+        return {m: features[m] for m in modalities}
 
     def _average(self, measured: Tensor) -> None:
         self.accuracies = torch.lerp(self.accuracies, measured, ACCURACY_SHARE)

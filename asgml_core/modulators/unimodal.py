@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from asgml_core.checks import check_number
+from asgml_core.checks import check_flag, check_number
 from asgml_core.modulators.base import Clock, Modulator, Outputs
 
 
@@ -25,7 +25,7 @@ class UnimodalLosses(Modulator):
     def __init__(self, gamma: float = 1.0, fused: bool = True) -> None:
         super().__init__()
         self.gamma = check_number("gamma", gamma, above=0.0)
-        self.fused = fused
+        self.fused = check_flag("fused", fused)
 
     def terms(
         self, terms: dict[str, Tensor], outputs: Outputs, labels: Tensor, clock: Clock

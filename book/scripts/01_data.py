@@ -31,6 +31,7 @@ data: str = None  # a file or folder; None: looked for in the data folders
 device: str = "cpu"
 workers: int = None
 outputs: str = None
+again: bool = False
 
 # %%
 from asgml_core.notebooks import settings

@@ -31,6 +31,7 @@ data: str = None  # a file or folder; None: looked for in the data folders
 device: str = "cpu"
 workers: int = None  # None: one process per core
 outputs: str = None  # None: outputs/<dataset>-<profile>
+again: bool = False  # compute anew what is there already
 
 # %%
 from asgml_core.notebooks import settings
@@ -75,7 +76,7 @@ tables.shown(tables.planned(configs))
 # finished already is read, not repeated.
 
 # %% tags=["remove-output"]
-records = run_all(configs, chosen.folder(), workers=chosen.workers)
+records = run_all(configs, chosen.folder(), workers=chosen.workers, again=chosen.again)
 
 # %% [markdown]
 # ## What came out

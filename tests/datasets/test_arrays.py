@@ -88,7 +88,7 @@ def broken(**changes: object) -> dict:
         (broken(audio=None), "has no array 'audio'; it has visual"),
         (broken(audio=np.zeros((19, 7))), r"audio has shape \(19, 7\), but labels has 20 rows"),
         (broken(audio=np.zeros((20, 7, 7))), r"audio is float64 \(20, 7, 7\); numbers of shape"),
-        (broken(audio=np.full((20, 7), np.nan)), "train, audio: row 0 holds NaN"),
+        (broken(audio=np.full((20, 7), np.nan)), r"train, audio: row 0 \(item 'clip0'\) holds NaN"),
         (broken(audio=np.array(["x"] * 20)), "audio is <U1"),
         (broken(labels=np.full(20, 2)), "label of row 0 .* is 2"),
         (broken(labels=np.zeros(20)), "labels is float64"),
@@ -113,6 +113,9 @@ def test_wrong_arrays_are_refused_by_file_and_key(
         ({"classes": ["a", "b"]}, "modalities is None; a list"),
         ({**MANIFEST, "classes": ["a", "a"]}, "a list of different names"),
         ({**MANIFEST, "test_fraction": 2}, "test_fraction is 2"),
+        ({**MANIFEST, "groups": "speaker"}, "has no array 'speaker'"),
+        ({**MANIFEST, "labels": ["x"]}, r"labels is \['x'\], but must be the name of an array"),
+        ({**MANIFEST, "standardise": "no"}, "standardise is 'no', but must be True or False"),
         (["classes"], "a mapping with classes and modalities"),
     ],
 )

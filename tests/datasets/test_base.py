@@ -57,11 +57,14 @@ def nan_row() -> torch.Tensor:
         (change(part(), labels=torch.zeros(12)), "labels are torch.float32"),
         (change(part(), ids=("x",) * 12), "item 'x' more than once"),
         (change(part(), ids=("x",)), "12 labels, 1 ids and 12 groups"),
-        (with_input("audio", nan_row()), r"train, audio: row 7 holds NaN or infinity \(1 such"),
+        (
+            with_input("audio", nan_row()),
+            r"train, audio: row 7 \(item 'i7'\) holds NaN or infinity \(1 such",
+        ),
         (with_input("audio", torch.full((12, 5), float("inf"))), "12 such rows"),
         (with_input("audio", torch.zeros(11, 5)), "has 11 rows, but there are 12 labels"),
         (with_input("audio", torch.zeros(12, 5, dtype=torch.uint8)), "is torch.uint8"),
-        (with_input("fusion", torch.zeros(12, 5)), "'fusion' is taken"),
+        (with_input("fusion", torch.zeros(12, 5)), "named 'fusion'"),
         (with_input("my audio", torch.zeros(12, 5)), "named 'my audio'"),
         (change(part(), inputs={}), "has no modalities"),
         (part(0), "has no items"),
@@ -97,6 +100,15 @@ def test_a_validation_part_is_made_of_whole_groups() -> None:
     assert held.valid.ids != toy.hold_out(0.25, seed=2).valid.ids
     row = toy.train.ids.index(held.valid.ids[0])
     assert torch.equal(held.valid.inputs["audio"][0], toy.train.inputs["audio"][row])
+
+
+def test_a_group_far_larger_than_the_part_stays_in_training() -> None:
+    groups = ("big",) * 30 + ("a", "b", "c") + ("d",) * 7
+    toy = dataset(train=change(part(40), groups=groups))
+    for seed in range(8):
+        assert "big" not in toy.hold_out(0.1, seed).valid.groups
+    huge = dataset(train=change(part(40), groups=("x",) * 20 + ("y",) * 20))
+    assert len(huge.hold_out(0.1, 0).valid) == 20  # nothing smaller is there
 
 
 def test_one_group_cannot_be_split() -> None:

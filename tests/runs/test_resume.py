@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from test_run import assert_same_results
 
 from asgml_core import RunConfig, checkpoint, run, study
@@ -79,8 +78,21 @@ def test_a_truncated_checkpoint_is_named(boosted: RunConfig, tmp_path: Path) -> 
         run(boosted, tmp_path, progress=stop_after(2), checkpoint_seconds=0)
     file = tmp_path / "sweep" / boosted.folder / "checkpoint.pt"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(CheckpointError, match=r"checkpoint\.pt cannot be read .* remove it"):
+    with pytest.raises(CheckpointError, match=r"checkpoint\.pt is damaged.* remove it"):
         run(boosted, tmp_path, progress=False)
+
+
+def test_no_flipped_bit_goes_unnoticed(boosted: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        run(boosted, tmp_path, progress=stop_after(2), checkpoint_seconds=0)
+    file = tmp_path / "sweep" / boosted.folder / "checkpoint.pt"
+    whole, draw = file.read_bytes(), random.Random(0)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        file.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match="is damaged"):
+            checkpoint.load(file)
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
@@ -88,8 +100,8 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple:
             return os.mkdir, (str(tmp_path / "reached"),)
 
-    torch.save({"format": 1, "trap": Hostile()}, tmp_path / "checkpoint.pt")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    checkpoint.save(tmp_path / "checkpoint.pt", {"trap": Hostile()})  # whole, and hostile
+    with pytest.raises(CheckpointError, match="holds something else than plain values"):
         checkpoint.load(tmp_path / "checkpoint.pt")
     assert not (tmp_path / "reached").exists()
 
@@ -138,7 +150,7 @@ def test_a_disk_that_is_full_ends_in_one_clear_error(boosted: RunConfig, tmp_pat
     assert "checkpoint.pt could not be written" in done.stderr
     folder = tmp_path / "sweep" / boosted.folder
     left = {path.name for path in folder.iterdir()}
-    assert left <= {"events"}  # no half checkpoint, no temporary file, no record
+    assert left <= {"events", ".lock"}  # no half checkpoint, no temporary file, no record
     whole = run(boosted, tmp_path, progress=False)  # with space again, it goes through
     assert whole.selections["last"]["epoch"] == 4
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import torch
 
 from asgml_core import RunConfig, RunRecord, profile, run, runs, study
 from asgml_core.config import MethodConfig
+from asgml_core.modulators import REGISTRY, Clock, Modulator
 from asgml_core.records import RecordError
 from asgml_core.runs import RunError
 from asgml_core.trainer import DivergedError
 
 FILES = {
-    "record.json", "predictions.npz", "steps.npz", "epochs.csv", "chosen.pt", "last.pt",
+    ".lock", "record.json", "predictions.npz", "steps.npz", "epochs.csv", "chosen.pt", "last.pt",
     "checkpoint.pt", "events",
 }  # fmt: skip
 
@@ -188,7 +190,7 @@ def test_a_run_of_other_code_is_refused(
     base: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(base, tmp_path, progress=False)
-    monkeypatch.setattr(runs, "code_fingerprint", lambda: "another")
+    monkeypatch.setattr(runs, "code_of", lambda config: "another")
     with pytest.raises(RunError, match="made by other code"):
         run(base, tmp_path, progress=False)
 
@@ -207,7 +209,7 @@ def test_a_probe_period_longer_than_the_epoch_stops_before_training(
     slow = MethodConfig(name="throttle", options={"eval_every": 100})
     with pytest.raises(ValueError, match="eval_every is 100 batches, but an epoch has 6"):
         run(base.replace(methods=(*base.methods, slow)), tmp_path, progress=False)
-    assert not (tmp_path / "sweep").exists()
+    assert not list((tmp_path / "sweep").iterdir())
 
 
 def test_a_window_outside_the_run_is_refused(base: RunConfig) -> None:
@@ -227,7 +229,7 @@ def test_a_device_that_is_not_there_is_refused(base: RunConfig, tmp_path: Path) 
     with pytest.raises(ValueError, match="must be 'cpu', 'cuda'"):
         run(base.replace(device="gpu"), tmp_path, progress=False)
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="no CUDA device"):
+        with pytest.raises(ValueError, match="has 0 CUDA devices in reach"):
             run(base.replace(device="cuda"), tmp_path, progress=False)
 
 
@@ -287,6 +289,73 @@ def test_three_modalities_of_three_kinds(tmp_path: Path) -> None:
     scales = record.steps[[f"boost/scale/{m}" for m in ("text", "audio", "visual")]]
     assert (scales.iloc[-1].nunique()) == 3  # not a switch any more: the middle one has a share
     assert set(record.selections["last"]["refitted_probes"]) == {"text", "audio", "visual"}
-    pair = base.replace(run_id="pair", methods=(*base.methods, MethodConfig(name="ogm_ge")))
-    with pytest.raises(ValueError, match="reference is 'pair', but there are 3 modalities"):
-        run(pair, tmp_path, progress=False)
+    conv = base.replace(run_id="conv", methods=(*base.methods, MethodConfig(name="ogm")))
+    with pytest.raises(ValueError, match="the encoder 'text' has no gradient of 4 or more"):
+        run(conv, tmp_path, progress=False)
+    for name in study.group("v2_boost"):  # the study's runs fit any encoder
+        options = {m.name: m.options.get("scope") for m in study.config(name, base).methods}
+        assert options.get("ogm_ge", "weights") == options.get("noise", "weights") == "weights"
+
+
+def test_a_method_may_train_one_modality_a_pass(base: RunConfig, tmp_path: Path) -> None:
+    """The hook ``passes``: each encoder learns from its own pass, on every head."""
+
+    class Alternating(Modulator):
+        name = "alternating"
+
+        def passes(self, modalities: tuple, clock: Clock) -> tuple:
+            self.count("acted")
+            return tuple((m,) for m in modalities)
+
+    REGISTRY["alternating"] = Alternating
+    try:
+        for head in ("concat_mlp", "concat_linear", "sum"):
+            config = base.replace(
+                run_id=head, methods=(MethodConfig(name="alternating"),), model={"head": head}
+            )
+            record = run(config, tmp_path, progress=False)
+            assert len(record.steps) == 4 * record.values["batches_per_epoch"]
+            assert record.steps[["update_norm/audio", "update_norm/visual"]].gt(0).all(axis=None)
+            assert record.selections["last"]["refitted_probes"]["audio"] > 0.6
+    finally:
+        del REGISTRY["alternating"]
+
+
+def test_a_finished_run_notices_that_its_data_changed(base: RunConfig, tmp_path: Path) -> None:
+    mine = three_kinds(tmp_path)
+    config = base.replace(data={"options": {"path": str(mine)}, "modalities": ("audio",)})
+    config = config.replace(methods=(), model={"head": "concat_linear"})
+    run(config, tmp_path, progress=False)
+    with np.load(mine) as archive:
+        changed = {name: archive[name] for name in archive.files}
+    changed["audio"] += 1.0 * (np.arange(120) == 7)[:, None, None, None]
+    np.savez(mine, **changed)
+    with pytest.raises(RunError, match="was made with other data"):
+        run(config, tmp_path, progress=False)
+
+
+def test_two_processes_do_not_share_a_run(base: RunConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep" / base.folder
+    folder.mkdir(parents=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunError, match="another process is at work"):
+            run(base, tmp_path, progress=False)
+    assert run(base, tmp_path, progress=False).selections["last"]["epoch"] == 4
+
+
+def test_the_callers_autocast_is_left_outside(base: RunConfig, tmp_path: Path) -> None:
+    plain = run(base, tmp_path / "plain", progress=False)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        assert_same_results(plain, run(base, tmp_path / "inside", progress=False))
+
+
+def test_heads_are_known_to_be_trained_without_momentum(base: RunConfig, tmp_path: Path) -> None:
+    record = run(base.replace(train={"momentum": 0.0}), tmp_path, progress=False)
+    assert None not in record.selections["last"]["accuracies"].values()
+
+
+def test_a_config_that_cannot_be_saved_is_refused_at_once(base: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be saved as JSON"):
+        base.replace(data={"options": {"path": tmp_path}})
+    assert base.replace(seed=np.int64(4)) == base.replace(seed=4)
