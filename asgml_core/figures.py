@@ -225,7 +225,7 @@ def differences(table: pd.DataFrame) -> Figure:
         label="measured, this seed (bar: 2 standard errors over test items)",
     )
     ax.plot(
-        table["published difference"],
+        table["published (seed 42)"],
         places - 0.16,
         "D",
         ms=4.5,

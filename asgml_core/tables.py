@@ -32,7 +32,7 @@ def planned(configs: Sequence[RunConfig]) -> pd.DataFrame:
         {
             "run": config.run_id,
             "methods and settings": settings(config),
-            "published best (%)": study.published(config.run_id),
+            "published (%)": study.published(config.run_id),
         }
         for config in configs
     ]
@@ -75,7 +75,7 @@ def results(records: Sequence[RunRecord]) -> pd.DataFrame:
                 "run": record.run_id,
                 **{s.replace("_", " "): 100 * a for s, a in accuracies.items()},
                 "error": 100 * accuracy_error(chosen, items),
-                "published best": study.published(record.run_id),
+                "published (seed 42)": study.published(record.run_id),
             }
         )
     return pd.DataFrame(rows).set_index("run")
@@ -100,7 +100,7 @@ def against(records: Sequence[RunRecord], reference: str = "baseline") -> pd.Dat
                 "run": record.run_id,
                 "difference": 100 * difference,
                 "error": 100 * error,
-                "published difference": None if ours is None else ours - theirs,
+                "published (seed 42)": None if ours is None else ours - theirs,
             }
         )
     return pd.DataFrame(rows).set_index("run")
