@@ -3,7 +3,7 @@
     python benchmarks/grid_epochs.py [--workers 2] [--data FILE]
 
 The baseline of profile ``grid`` with its own number of epochs and with twice as many, over the
-study's five seeds. Writes ``book/results/grid_epochs.csv`` with its provenance.
+study's five seeds. Writes ``book/results/grid_epochs.csv`` and a summary, with their provenance.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 
 import pandas as pd
 
-from asgml_core import profile, results, run_all, study
+from asgml_core import profile, results, run_all, study, tables
 from asgml_core.paths import outputs_folder
 
 
@@ -39,7 +39,12 @@ def main() -> None:
         for record in records
     ]
     command = "python benchmarks/grid_epochs.py"
-    print(results.write("grid_epochs", pd.DataFrame(rows), results.came_from(command, records)))
+    came_from, measured = results.came_from(command, records), pd.DataFrame(rows)
+    print(results.write("grid_epochs", measured, came_from))
+    by_epochs = tables.summary(measured.rename(columns={"epochs": "run"}))
+    print(
+        results.write("grid_epochs_summary", by_epochs.rename(columns={"run": "epochs"}), came_from)
+    )
 
 
 if __name__ == "__main__":
