@@ -78,6 +78,13 @@ def test_the_pages_hold_the_results(html: Path) -> None:
     assert "progress" not in text.lower() or "epoch/s" not in text
 
 
+def test_no_markup_is_left_as_text(html: Path) -> None:
+    for name in pages():
+        text = (html / f"{name}.html").read_text()
+        for markup in ("```", ":::", ":header-rows:", "{csv-table}", "{doc}", "{cite}"):
+            assert markup not in text, f"{name} shows {markup}"
+
+
 def test_committed_tables_have_their_provenance() -> None:
     for table in (ROOT / "book" / "results").glob("*.csv"):
         said = results.provenance(table.stem)
