@@ -37,7 +37,7 @@ def stop_after(epoch: int):
     return tell
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3])
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4])  # 4: trained, and not yet recorded
 def test_resuming_at_any_epoch_ends_with_the_same_bits(
     boosted: RunConfig, tmp_path: Path, epoch: int
 ) -> None:
