@@ -170,8 +170,8 @@ class MultimodalDataset:
         sizes = Counter(self.train.groups)
         target, count = fraction * len(self.train), 0
         held: set[str] = set()
-        for name in (names[i] for i in order.tolist()[:-1]):
-            if count >= target:
+        for name in (names[i] for i in order.tolist()):
+            if count >= target or len(held) == len(names) - 1:  # one group stays in training
                 break
             is_smallest = sizes[name] == min(sizes.values())
             if count + sizes[name] <= 2 * target or (is_smallest and not held):

@@ -10,6 +10,11 @@ import numpy as np
 
 from asgml_core.datasets.base import DataError
 
+_NEEDED = (
+    "it is damaged, of another format, or holds Python objects; plain arrays of numbers or text "
+    "are needed."
+)
+
 
 def read_npz(path: Path, keys: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """Return the arrays of an ``.npz`` file, by name.
@@ -36,7 +41,7 @@ def read_npz(path: Path, keys: Iterable[str] | None = None) -> dict[str, np.ndar
     except DataError:
         raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise DataError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
+        raise DataError(f"{path} is no readable .npz: {_NEEDED}") from error
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -51,7 +56,7 @@ def read_npy(path: Path) -> np.ndarray:
         with path.open("rb") as file:
             array = np.load(file, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as a plain .npy array: {error}") from error
+        raise DataError(f"{path} is no readable .npy: {_NEEDED}") from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path} is an archive; a single .npy array was expected.")
     return array

@@ -95,7 +95,7 @@ def broken(**changes: object) -> dict:
         (broken(parts=np.array(["train"] * 20)), "gives no item to 'test'"),
         (broken(parts=np.array(["train"] * 19 + ["tset"])), "parts row 19 is 'tset'"),
         (broken(ids=np.array(["same"] * 20)), "item 'same' more than once"),
-        (broken(labels=np.array([None] * 20)), "cannot be read as an .npz of plain arrays"),
+        (broken(labels=np.array([None] * 20)), "is no readable .npz: it is damaged"),
     ],
 )
 def test_wrong_arrays_are_refused_by_file_and_key(

@@ -107,6 +107,9 @@ def test_a_group_far_larger_than_the_part_stays_in_training() -> None:
     toy = dataset(train=change(part(40), groups=groups))
     for seed in range(8):
         assert "big" not in toy.hold_out(0.1, seed).valid.groups
+    two = dataset(train=change(part(40), groups=("big",) * 36 + ("small",) * 4))
+    for seed in range(8):  # also where the small one is drawn last
+        assert set(two.hold_out(0.1, seed).valid.groups) == {"small"}
     huge = dataset(train=change(part(40), groups=("x",) * 20 + ("y",) * 20))
     assert len(huge.hold_out(0.1, 0).valid) == 20  # nothing smaller is there
 

@@ -112,7 +112,7 @@ def words_file(folder: Path, **changes: np.ndarray | None) -> str:
         ({"logmel": np.zeros((12, 64, 60))}, "logmel is float64"),
         ({"clip": None}, "has no array 'clip'; it has"),
         ({"slot": np.full(12, 3, np.uint8)}, "no word has a slot of task 'commands_colours'"),
-        ({"word": np.array([1] * 12, dtype=object)}, "cannot be read as an .npz of plain arrays"),
+        ({"word": np.array([1] * 12, dtype=object)}, "is no readable .npz: it is damaged"),
     ],
 )
 def test_a_file_of_another_layout_is_refused(tmp_path: Path, changes: dict, message: str) -> None:
