@@ -89,10 +89,7 @@ def _runs(parsed: argparse.Namespace) -> None:
                 "    -" if run.published_best_acc is None else f"{run.published_best_acc:5.2f}"
             )
             settings = " ".join(f"{key}={value}" for key, value in run.params.items())
-            missing = f"  [not built yet: {', '.join(run.missing)}]" if run.missing else ""
-            print(
-                f"{run.run_id:18} seed {run.seed:<3} {accuracy}  {run.method} {settings}{missing}"
-            )
+            print(f"{run.run_id:18} seed {run.seed:<3} {accuracy}  {run.method} {settings}")
 
 
 def _run(parsed: argparse.Namespace) -> None:

@@ -75,14 +75,14 @@ class DataConfig:
 class ModelConfig:
     """Which network; see :func:`asgml_core.models.build_model`."""
 
-    head: Literal["concat_mlp", "concat_linear", "sum"] = "concat_mlp"
+    head: Literal["concat_mlp", "concat_linear", "sum", "gated"] = "concat_mlp"
     width: int = 64
     stem: Literal["imagenet", "small"] = "imagenet"
     frames: Literal["each", "channels"] = "each"
     init: Literal["study", "official"] = "study"
 
     def __post_init__(self) -> None:
-        check_one_of("model.head", self.head, ("concat_mlp", "concat_linear", "sum"))
+        check_one_of("model.head", self.head, ("concat_mlp", "concat_linear", "sum", "gated"))
         check_count("model.width", self.width, high=1024)
         check_one_of("model.stem", self.stem, ("imagenet", "small"))
         check_one_of("model.frames", self.frames, ("each", "channels"))
@@ -91,11 +91,13 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to train: SGD with momentum, and one drop of the learning rate."""
+    """How to train: SGD with momentum (or Adam), and one drop of the learning rate."""
 
     epochs: int = 100
     batch_size: int = 64
+    optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 1e-3
+    #: Of SGD alone.
     momentum: float = 0.9
     weight_decay: float = 1e-4
     #: The learning rate drops after this share of the epochs (the study: StepLR(70) of 100).
@@ -106,6 +108,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_count("train.epochs", self.epochs, high=100_000)
         check_count("train.batch_size", self.batch_size, low=2)
+        check_one_of("train.optimizer", self.optimizer, ("sgd", "adam"))
         check_number("train.learning_rate", self.learning_rate, above=0.0)
         check_number("train.momentum", self.momentum, low=0.0, high=1.0)
         check_number("train.weight_decay", self.weight_decay, low=0.0)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from asgml_core.checks import check_count, check_one_of
-from asgml_core.modulators.base import Outputs
+from asgml_core.modulators.outputs import Outputs
 from asgml_core.seeding import derive_seed
 
 Stem = Literal["imagenet", "small"]
@@ -201,8 +201,37 @@ class Sum(nn.Module):
         return {m: list(layer.parameters()) for m, layer in self.unimodal.items()}
 
 
+class Gated(nn.Module):
+    """A gated sum, then Linear(d -> d) and Linear(d -> C), no activation between.
+
+    The sum is ``sum_m sigmoid(gate_m(z_m)) * value_m(z_m)`` with linear gates and values; ``d`` is
+    the largest feature size. One Linear(d_m -> C) per modality beside it gives the unimodal logits.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        hidden = max(sizes.values())
+        self.gates = nn.ModuleDict({m: nn.Linear(d, hidden) for m, d in sizes.items()})
+        self.values = nn.ModuleDict({m: nn.Linear(d, hidden) for m, d in sizes.items()})
+        self.joint = nn.Sequential(nn.Linear(hidden, hidden), nn.Linear(hidden, classes))
+        self.unimodal = nn.ModuleDict({m: nn.Linear(d, classes) for m, d in sizes.items()})
+
+    def forward(self, features: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Map features ``{m: (B, d)}`` to fused logits ``(B, C)`` and unimodal ones."""
+        gated = [
+            self.gates[m](features[m]).sigmoid() * self.values[m](features[m])
+            for m in self.unimodal
+        ]
+        logits = self.joint(torch.stack(gated).sum(0))
+        return logits, {m: layer(features[m]) for m, layer in self.unimodal.items()}
+
+    def unimodal_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that make each modality's unimodal logits."""
+        return {m: list(layer.parameters()) for m, layer in self.unimodal.items()}
+
+
 #: The fusion heads by name.
-HEADS = {"concat_mlp": ConcatMLP, "concat_linear": ConcatLinear, "sum": Sum}
+HEADS = {"concat_mlp": ConcatMLP, "concat_linear": ConcatLinear, "sum": Sum, "gated": Gated}
 
 
 class LateFusion(nn.Module):

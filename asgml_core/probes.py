@@ -152,6 +152,24 @@ class Probes(nn.Module):
             return self._accuracies(stacked[:, unseen], labels[unseen])
 
     @torch.no_grad()
+    def predict_then_train(
+        self, features: Mapping[str, Tensor], labels: Tensor, classes: int
+    ) -> Tensor:
+        """Return logits ``(M, B, C)`` of the probes as they are, then train on the same batch.
+
+        So every batch is read before it is learned from. Arguments as for :meth:`measure`, without
+        a split.
+        """
+        stacked = stack_features(features)
+        if self.weight is None:
+            self._initialise([z.shape[1] for z in features.values()], classes, stacked.device)
+        with _full_precision(stacked):
+            logits = probe_logits(self.weight, self.bias, stacked)
+            for _ in range(self.steps):
+                self._step(stacked, labels)
+        return logits
+
+    @torch.no_grad()
     def score(self, features: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         """Return the accuracies ``(M,)`` of the probes as they are, without training.
 

@@ -161,7 +161,8 @@ class _Run:
 
     def _check_acted(self) -> None:
         for part in self.trainer.modulator.parts():
-            for counter in ("measured", "acted") if part.measures else ("acted",):
+            needed = (("measured", part.measures), ("acted", not part.may_rest))
+            for counter in (counter for counter, needs in needed if needs):
                 if int(getattr(part, counter)) == 0:
                     raise RunError(
                         f"{self.config.folder}: the method {part.name!r} never {counter} in "

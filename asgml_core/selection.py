@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from asgml_core.modulators.base import Evaluation, Metrics
+from asgml_core.modulators.outputs import Evaluation, Metrics
 
 SELECTIONS = ("validation", "last", "best_on_test")
 

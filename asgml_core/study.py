@@ -1,7 +1,6 @@
 """The study as data: its 97 named runs with settings and published numbers, and arms it lacks.
 
-Published numbers are the highest test accuracy over the epochs, in per cent, on CREMA-D. A run
-whose method is not built yet is listed all the same; :func:`config` refuses it by name.
+Published numbers are the highest test accuracy over the epochs, in per cent, on CREMA-D.
 """
 
 from __future__ import annotations
@@ -13,15 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from asgml_core.checks import AsgmlError, check_one_of
+from asgml_core.checks import check_one_of
 from asgml_core.config import MethodConfig, RunConfig
 
 SEEDS = (42, 0, 1, 2, 3)
 EPOCHS = 100
-
-
-class NotBuiltError(AsgmlError, NotImplementedError):
-    """A named run whose method this version does not have yet."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +38,6 @@ class NamedRun:
     method: str
     params: Mapping[str, Any]
     published_best_acc: float | None
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The methods it needs that are not built yet."""
-        from asgml_core.modulators import REGISTRY
-
-        names = self.method.split("+")
-        return tuple(n for n in names if n != "baseline" and n not in REGISTRY)
 
 
 def _once(group: str, method: str, table: str, **common: Any) -> list[NamedRun]:
@@ -182,8 +169,12 @@ def runs() -> tuple[NamedRun, ...]:
     )  # fmt: skip
 
 
-#: Arms that a fair comparison needs beside the named runs.
-ARMS = ("joint_only", "audio_only", "visual_only", "unimodal_losses_only")
+#: Arms that a fair comparison needs beside the named runs: the losses alone, one modality alone,
+#: OGM without noise, and three controls as strong as boost at alpha .5.
+ARMS = (
+    "joint_only", "audio_only", "visual_only", "unimodal_losses_only", "ogm",
+    "static_scale_audio", "static_scale_visual", "boost_wrong", "boost_random",
+)  # fmt: skip
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -218,30 +209,24 @@ def published(run_id: str, seed: int = 42) -> float | None:
 def config(name: str, base: RunConfig) -> RunConfig:
     """Return the config of a named run or arm on the data, network and training of ``base``.
 
-    Windows given in epochs of the study's 100 scale with the number of epochs.
+    Windows given in epochs of the study's 100 scale with the number of epochs. The MILES runs bring
+    their own optimizer, as in the study: Adam at 1e-3 without a drop. Staleness is the study's
+    variant, and MILES looks at the test part only in protocol ``"paper"``, which holds out none.
 
     Args:
-        name: a run id of :func:`runs`, one of :data:`ARMS`, or ``<modality>_only``.
+        name: a run id of :func:`runs`, one of :data:`ARMS`, ``<modality>_only`` or
+            ``static_scale_<modality>``.
         base: what everything but the methods is taken from, such as a profile.
 
     Raises:
-        NotBuiltError: for a run whose method this version does not have yet.
         ValueError: for a name that the study does not have.
     """
-    if name in ARMS or name.endswith("_only"):
+    if name in ARMS or name.endswith("_only") or name.startswith("static_scale_"):
         return arm(name, base)
     run = named_run(name)
-    if run.missing:
-        from asgml_core.modulators import REGISTRY
-
-        raise NotBuiltError(
-            f"{name} needs the method {' and '.join(run.missing)}, which is not built yet; "
-            f"built are {', '.join(REGISTRY)}."
-        )
-    methods = _methods(run, base.train.epochs)
-    if base.data.name == "arrays":
-        methods = tuple(_any_encoder(method) for method in methods)
-    return base.replace(run_id=name, methods=methods)
+    methods = _methods(run, base)
+    changes = {"train": _MILES_TRAINING} if run.method == "miles" else {}
+    return base.replace(run_id=name, methods=_for_data(methods, base), **changes)
 
 
 def arm(name: str, base: RunConfig) -> RunConfig:
@@ -249,26 +234,42 @@ def arm(name: str, base: RunConfig) -> RunConfig:
 
     ``joint_only`` has the fused loss alone (gamma 0). ``<modality>_only`` is one encoder with one
     linear layer, alone. ``unimodal_losses_only`` trains every encoder with its own linear layer and
-    its own loss, and adds the logits: a late ensemble.
+    its own loss, and adds the logits: a late ensemble. ``ogm`` is OGM-GE without its noise.
+    ``static_scale_<modality>``, ``boost_wrong`` and ``boost_random`` are controls, as strong as
+    boost at alpha .5.
 
     Raises:
-        ValueError: for a name that is none of these.
+        ValueError: when a method has no such name or option.
     """
     if name == "joint_only":
         return base.replace(run_id=name, methods=())
     if name == "unimodal_losses_only":
         alone = MethodConfig(name="unimodal_losses", options={"fused": False})
         return base.replace(run_id=name, methods=(alone,), model={"head": "sum"})
-    modality = name.removesuffix("_only")
-    return base.replace(
-        run_id=name,
-        methods=(),
-        model={"head": "concat_linear"},
-        data={"modalities": (modality,)},
-    )
+    if name.endswith("_only"):
+        return base.replace(
+            run_id=name,
+            methods=(),
+            model={"head": "concat_linear"},
+            data={"modalities": (name.removesuffix("_only"),)},
+        )
+    method = MethodConfig(name=name) if name in _PLAIN_ARMS else _static_scale(name)
+    methods = (MethodConfig(name="unimodal_losses"), method)
+    return base.replace(run_id=name, methods=_for_data(methods, base))
 
 
-def _methods(run: NamedRun, epochs: int) -> tuple[MethodConfig, ...]:
+_PLAIN_ARMS = ("ogm", "boost_wrong", "boost_random")
+_MILES_TRAINING = {
+    "optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 1e-4, "drop_at": 1.0,
+}  # fmt: skip
+
+
+def _static_scale(name: str) -> MethodConfig:
+    modality = name.removeprefix("static_scale_")
+    return MethodConfig(name="static_scale", options={"modality": modality, "scale": 1.5})
+
+
+def _methods(run: NamedRun, base: RunConfig) -> tuple[MethodConfig, ...]:
     params = dict(run.params)
     gamma = params.pop("gamma", 1.0)
     noise = params.pop("noise", None)
@@ -277,11 +278,19 @@ def _methods(run: NamedRun, epochs: int) -> tuple[MethodConfig, ...]:
     if "ogm_ge" in names:  # it comes first, wherever the name stands
         names.remove("ogm_ge")
         alpha = params.pop("ogm_alpha", None) if names else params.pop("alpha")
-        methods.append(_ogm_ge(alpha, params.pop("end_epoch", None), epochs))
+        methods.append(_ogm_ge(alpha, params.pop("end_epoch", None), base.train.epochs))
+    if "staleness" in names:
+        params["variant"] = "study"
+    if "miles" in names and base.protocol == "paper":
+        params["signal"] = "test"
     methods += [MethodConfig(name=name, options=params) for name in names]
     if noise is not None:
         methods.append(MethodConfig(name="noise", options={"sigma": noise}))
     return tuple(methods)
+
+
+def _for_data(methods: tuple[MethodConfig, ...], base: RunConfig) -> tuple[MethodConfig, ...]:
+    return tuple(map(_any_encoder, methods)) if base.data.name == "arrays" else methods
 
 
 def _any_encoder(method: MethodConfig) -> MethodConfig:
@@ -289,7 +298,7 @@ def _any_encoder(method: MethodConfig) -> MethodConfig:
 
     For the ResNet18 encoders of this package, whose weights are all convolutions, it is the same.
     """
-    if method.name not in ("ogm_ge", "noise"):
+    if method.name not in ("ogm", "ogm_ge", "noise"):
         return method
     return dataclasses.replace(method, options={**method.options, "scope": "weights"})
 

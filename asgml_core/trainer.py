@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,14 +11,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asgml_core.checks import AsgmlError
-from asgml_core.config import RunConfig
+from asgml_core.config import RunConfig, TrainConfig
 from asgml_core.datasets.base import MultimodalDataset, Part
 from asgml_core.models import LateFusion
-from asgml_core.modulators.base import Clock, Evaluation, Metrics, Modulator, Outputs
+from asgml_core.modulators.base import Modulator, defines
 from asgml_core.modulators.editing import gradient_norm
+from asgml_core.modulators.outputs import Clock, Evaluation, Metrics, Outputs
 from asgml_core.seeding import generator
 from asgml_core.selection import Selections
 from asgml_core.telemetry import StepRecorder, join_tables
+from asgml_core.updates import Updates
 
 EVALUATION_BATCH = 256
 
@@ -63,13 +66,12 @@ class Trainer:
         self.modulator = modulator.to(self.device)
         self.groups = model.groups()
         train = config.train
-        self.optimizer = torch.optim.SGD(
-            [{"params": parameters, "name": name} for name, parameters in self.groups.items()],
-            lr=train.learning_rate,
-            momentum=train.momentum,
-            weight_decay=train.weight_decay,
-            fused=True,
+        self.optimizer = make_optimizer(train, self.groups)
+        encoders = {m: self.groups[m] for m in dataset.modalities}
+        edits = any(
+            defines(part, hook) for part in modulator.parts() for hook in ("gradients", "epoch_end")
         )
+        self.updates = Updates(encoders, partial(make_optimizer, train), modulated=edits)
         order = torch.arange(len(self.parts["train"]))
         self.batches = sum(1 for _ in batch_rows(order, train.batch_size))
         self.epoch = 0
@@ -102,11 +104,12 @@ class Trainer:
             test=self.evaluate(self.parts["test"]),
         )
         self._check_outputs(metrics)
+        rates = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         clock = self.clock(self.epoch, self.batches - 1)
         self.modulator.epoch_end(metrics, self.optimizer, self.groups, clock)
         self.selections.update(self.epoch, metrics, self.model)
-        rates = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
-        row = _epoch_row(self.epoch, rates, steps, metrics)
+        scheduled = self.config.train.scheduled_rate(self.epoch)
+        row = _epoch_row(self.epoch, rates, scheduled, steps, metrics)
         columns = {name: torch.tensor([value]) for name, value in row.items()}
         self.steps = join_tables([self.steps, steps])
         self.epochs = join_tables([self.epochs, columns])
@@ -115,8 +118,10 @@ class Trainer:
     def _train_epoch(self) -> dict[str, Tensor]:
         self.model.train()
         train = self.config.train
+        rate = train.scheduled_rate(self.epoch)
+        self.updates.set_rate(rate)
         for group in self.optimizer.param_groups:
-            group["lr"] = train.scheduled_rate(self.epoch) * group.get("factor", 1.0)
+            group["lr"] = rate * group.get("factor", 1.0)
         order = torch.randperm(
             len(self.parts["train"]), generator=generator(self.config.seed, "shuffle", self.epoch)
         )
@@ -142,21 +147,20 @@ class Trainer:
         self._note_trained_heads()
         record = {f"loss/{name}": value for name, value in terms.items()}
         record |= self._norms("gradient_norm", inputs)
-        record |= self.modulator.modulate(outputs, labels, self.groups, clock)
+        record |= self.updates.before(list(inputs))
+        # A loss that is not finite ends the run, so the gradients are not looked at again.
+        record |= self.modulator.modulate(outputs, labels, self.groups, clock, finite=True)
         record |= self._norms("modulated_norm", inputs)
-        before = {m: [p.detach().clone() for p in self.groups[m]] for m in inputs}
         self.optimizer.step()
-        for m in inputs:
-            moved = torch._foreach_sub([p.detach() for p in self.groups[m]], before[m])
-            record[f"update_norm/{m}"] = gradient_norm(moved)
+        record |= self.updates.after(list(inputs))
         record["train_accuracy"] = (outputs.logits.argmax(1) == labels).float().mean()
         return record
 
-    def _norms(self, name: str, modalities: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _norms(self, name: str, modalities: Iterable[str]) -> dict[str, Tensor]:
         norms = {}
         for m in modalities:
-            if gradients := [p.grad for p in self.groups[m] if p.grad is not None]:
-                norms[f"{name}/{m}"] = gradient_norm(gradients)
+            gradients = [p.grad for p in self.groups[m] if p.grad is not None]
+            norms[f"{name}/{m}"] = gradient_norm(gradients).to(self.device)
         return norms
 
     def _take(self, part: Part, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -225,6 +229,7 @@ class Trainer:
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "updates": self.updates.state_dict(),
             "modulator": self.modulator.state_dict(),
             "trained_heads": sorted(self._trained),
             "selections": self.selections.state_dict(),
@@ -236,6 +241,7 @@ class Trainer:
         """Restore :meth:`state_dict`; training goes on as if it had never stopped."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.updates.load_state_dict(state["updates"])
         self.modulator.load_state_dict(state["modulator"])
         self.modulator.to(self.device)
         self._trained = set(state["trained_heads"])
@@ -246,20 +252,48 @@ class Trainer:
 _FORMATS = {"channels_last": "channels_last", "contiguous": "contiguous_format"}
 
 
+def make_optimizer(
+    train: TrainConfig, groups: Mapping[str, Sequence[Tensor]]
+) -> torch.optim.Optimizer:
+    """Return the optimizer of a run, one parameter group per name.
+
+    Args:
+        train: which one, and its settings.
+        groups: parameters by name.
+    """
+    named = [{"params": list(parameters), "name": name} for name, parameters in groups.items()]
+    rates = {"lr": train.learning_rate, "weight_decay": train.weight_decay, "fused": True}
+    if train.optimizer == "adam":
+        return torch.optim.Adam(named, **rates)
+    return torch.optim.SGD(named, momentum=train.momentum, **rates)
+
+
 def _epoch_row(
-    epoch: int, rates: dict[str, float], steps: dict[str, Tensor], metrics: Metrics
+    epoch: int,
+    rates: dict[str, float],
+    scheduled: float,
+    steps: dict[str, Tensor],
+    metrics: Metrics,
 ) -> dict[str, float]:
     row = {"epoch": float(epoch)} | {f"learning_rate/{name}": r for name, r in rates.items()}
-    for name, values in steps.items():
-        row[name] = float(values.double().nanmean())
-        if name.startswith("modulated_norm/"):
-            m = name.removeprefix("modulated_norm/")
-            raw = steps[f"gradient_norm/{m}"]
-            acted = (values != raw) & ~values.isnan()
-            row[f"activation/{m}"] = float(acted.double().mean())
+    row |= {name: float(values.double().nanmean()) for name, values in steps.items()}
+    for name in [name for name in steps if name.startswith("gradient_norm/")]:
+        row |= _done_to(name.removeprefix("gradient_norm/"), scheduled, steps)
     for part, evaluation in (("valid", metrics.valid), ("test", metrics.test)):
         if evaluation is not None:
             row[f"{part}_accuracy"] = evaluation.accuracy
             for m, accuracy in evaluation.accuracies.items():
                 row[f"{part}_accuracy/{m}"] = accuracy
     return row
+
+
+def _done_to(m: str, scheduled: float, steps: dict[str, Tensor]) -> dict[str, float]:
+    """Return what was done to an encoder in an epoch, in three numbers."""
+    raw, modulated = steps[f"gradient_norm/{m}"], steps[f"modulated_norm/{m}"]
+    moved, unmodulated = (steps[f"{kind}_norm/{m}"] for kind in ("update", "unmodulated"))
+    relative = float(moved.double().nansum() / unmodulated.double().nansum())
+    return {
+        f"activation/{m}": float(((modulated != raw) & ~raw.isnan()).double().mean()),
+        f"relative_update/{m}": relative,
+        f"effective_learning_rate/{m}": scheduled * relative,
+    }

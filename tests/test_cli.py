@@ -66,7 +66,7 @@ def test_run_then_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         (["run", "boost_defualt"], "Did you mean 'boost_default'"),
         (["run", "baseline", "--dataset", "grid", "--data", "gone.npz"], "gone.npz: no such file"),
         (["run", "baseline", "--profile", "paper"], "profile of 'synth' is 'paper'"),
-        (["run", "p1_probe"], "needs the method frequency, which is not built yet"),
+        (["run", "p1_prob"], "Did you mean 'p1_probe'"),
         (["show", "nowhere"], "the run is not finished"),
         (["runs", "--group", "v3"], "group is 'v3'"),
         (["notebook", "99_none"], "99_none: no such notebook"),

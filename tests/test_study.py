@@ -85,14 +85,28 @@ def test_windows_scale_with_the_epochs(epochs: int, half: int) -> None:
     assert study.config("early_ogmge_a050_e100", base).methods[1].end == epochs
 
 
-def test_a_run_whose_method_is_missing_says_so() -> None:
-    missing = [run for run in study.runs() if run.missing]
-    for run in missing:
-        with pytest.raises(study.NotBuiltError, match=f"{run.run_id} needs the method"):
-            study.config(run.run_id, profile("synth"))
-    for run in study.runs():
-        if not run.missing:
-            assert study.config(run.run_id, profile("synth")).run_id == run.run_id
+def test_every_named_run_and_arm_has_a_config() -> None:
+    for protocol in ("honest", "paper"):
+        base = profile("synth", protocol=protocol)
+        for name in [*(run.run_id for run in study.runs()), *study.ARMS]:
+            assert study.config(name, base).run_id == name
+
+
+def test_the_study_s_own_ways_are_kept() -> None:
+    base = profile("grid")
+    stale = study.config("p1_stale_combo", base).methods
+    assert stale[0].options == {"gamma": 0.5}
+    assert stale[1].options == {
+        "adaptation": "adaptive", "lambda_comp": 0.05, "tau_base": 1.5, "variant": "study",
+    }  # fmt: skip
+    miles = study.config("early_miles_paper", base)
+    assert (miles.train.optimizer, miles.train.learning_rate) == ("adam", 1e-3)
+    assert miles.train.scheduled_rate(base.train.epochs) == 1e-3  # no drop
+    assert miles.methods[1].options == {"reduction": 0.5, "threshold": 0.2}
+    paper = study.config("early_miles_paper", profile("grid", protocol="paper"))
+    assert paper.methods[1].options["signal"] == "test"
+    both = study.config("early_ogmge_adaptive", base).methods
+    assert names(both) == ["unimodal_losses", "ogm_ge", "frequency"]
 
 
 def test_an_unknown_name_is_refused() -> None:
@@ -107,6 +121,9 @@ def test_arms() -> None:
     assert (alone.data.modalities, alone.methods) == (("visual",), ())
     separate = study.config("unimodal_losses_only", base)
     assert (separate.model.head, separate.methods[0].options) == ("sum", {"fused": False})
+    still = study.config("static_scale_audio", base).methods[1]
+    assert (still.name, still.options) == ("static_scale", {"modality": "audio", "scale": 1.5})
+    assert names(study.config("boost_wrong", base).methods) == ["unimodal_losses", "boost_wrong"]
     with pytest.raises(
         ValueError, match="the study has no run 'jointly'; 'asgml runs' lists its runs"
     ):

@@ -22,100 +22,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-Groups = Mapping[str, Sequence[nn.Parameter]]
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Where a run stands.
-
-    Args:
-        epoch: from 1 to ``epochs``.
-        step: optimizer steps taken before this one, from 0, over the whole run.
-        batch: batches seen before this one in this epoch, from 0.
-        batches: batches in an epoch.
-        epochs: epochs in the run.
-
-    In a loop that counts from 0, with ``n = len(loader)``: ``Clock(epoch + 1, epoch * n + i, i, n,
-    epochs)``.
-
-    Raises:
-        ValueError: for what is no moment of a run.
-    """
-
-    epoch: int
-    step: int
-    batch: int
-    batches: int
-    epochs: int
-
-    def __post_init__(self) -> None:
-        inside = 1 <= self.epoch <= self.epochs and 0 <= self.batch < self.batches
-        if not inside or self.step < 0:
-            raise ValueError(
-                f"{self} is no moment of a run: epoch counts from 1 to epochs, step from 0, and "
-                "batch from 0 to batches - 1, anew in every epoch."
-            )
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a network returned for one batch.
-
-    Args:
-        logits: fused logits ``(B, C)``.
-        unimodal_logits: ``{modality: (B, C)}``; its order is the order of the modalities.
-        features: encoder features ``{modality: (B, d)}``.
-        fuse: maps features to fused logits, for methods that ask what the network says without a
-            modality; ``None`` where the network cannot.
-    """
-
-    logits: Tensor
-    unimodal_logits: Mapping[str, Tensor]
-    features: Mapping[str, Tensor]
-    fuse: Callable[[Mapping[str, Tensor]], Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The network on one whole part, in evaluation mode: outputs and labels ``(N,)``."""
-
-    outputs: Outputs
-    labels: Tensor
-
-    @functools.cached_property
-    def accuracy(self) -> float:
-        """Share of items whose fused logits put the true class first."""
-        return float((self.outputs.logits.argmax(1) == self.labels).double().mean())
-
-    @functools.cached_property
-    def accuracies(self) -> dict[str, float]:
-        """The same for the unimodal logits, by modality."""
-        return {
-            m: float((logits.argmax(1) == self.labels).double().mean())
-            for m, logits in self.outputs.unimodal_logits.items()
-        }
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """What is known at the end of an epoch.
-
-    Args:
-        valid: evaluation on the validation part, ``None`` in protocol ``paper``.
-        test: evaluation on the test part; for records, and for methods that repeat on request
-            what the study did with it.
-    """
-
-    valid: Evaluation | None
-    test: Evaluation
+from asgml_core.modulators.door import check_groups, gradients_are_finite
+from asgml_core.modulators.outputs import Clock, Groups, Metrics, Outputs
+from asgml_core.modulators.whole_batch import whole_batch
 
 
 class Modulator(nn.Module):
@@ -137,6 +52,14 @@ class Modulator(nn.Module):
     window: tuple[float, float] | None = None
     #: True for a method that must measure before it can act.
     measures: bool = False
+    #: True for a method whose signal may call for nothing in a whole run: such a run is a result,
+    #: and its record says that the method acted on 0 steps.
+    may_rest: bool = False
+    #: True for a method that cannot work unless the loop calls ``epoch_end`` after each epoch.
+    needs_epoch_end: bool = False
+    #: True for a method that weighs or drops terms of the loss: in a chain it comes after all that
+    #: add terms.
+    weighs_terms: bool = False
 
     acted: Tensor
     measured: Tensor
@@ -147,6 +70,7 @@ class Modulator(nn.Module):
         self.register_buffer("measured", torch.zeros((), dtype=torch.long))
         self._modalities: tuple[str, ...] | None = None
         self._called: set[str] = set()
+        self._epoch: int | None = None
 
     # ------------------------------------------------------------------ the hooks
 
@@ -196,26 +120,41 @@ class Modulator(nn.Module):
     ) -> None:
         """React to an epoch's metrics, such as by a factor on a learning rate.
 
-        Set ``group["factor"]`` of one of ``optimizer.param_groups`` (each has the ``"name"`` of its
-        modality, or ``"fusion"``): the trainer multiplies the scheduled rate by it. A rate that is
-        written into ``group["lr"]`` lasts until the next epoch sets it anew.
+        To change a learning rate use :func:`~asgml_core.modulators.editing.set_rate_factor`.
         """
 
     # ------------------------------------------------------------------ the door
 
     def modulate(
-        self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
+        self,
+        outputs: Outputs,
+        labels: Tensor,
+        groups: Groups,
+        clock: Clock,
+        *,
+        finite: bool | None = None,
+        process_group: Any = None,
     ) -> dict[str, Tensor]:
         """Measure, then edit the gradients: called once, between ``backward`` and ``step``.
+
+        With a ``GradScaler`` call it after ``scaler.unscale_(optimizer)``. Where a gradient in
+        ``groups`` is not finite nothing happens and no state changes: the scaler will leave the
+        step out, too. With gradient accumulation call it once, with :meth:`Outputs.cat`. Under
+        ``DistributedDataParallel`` each process gives its own share.
 
         Args:
             outputs: what the network returned for this batch.
             labels: ``(B,)``, int64.
-            groups: the parameters of each modality's encoder, as lists.
+            groups: the parameters of each modality's encoder, as lists; others, such as the fusion
+                head's, are only looked at for gradients that are not finite.
             clock: where the run stands.
+            finite: whether all gradients are finite, where the loop knows. ``None`` looks, which
+                on a GPU waits for it; ``True`` is faster.
+            process_group: the processes that share the batch; ``None`` is torch.distributed's
+                default group, if there is one.
 
         Returns:
-            0-dim tensors to record, by name, still on the device.
+            0-dim tensors to record, by name, still on the device; none for a step left out.
 
         Raises:
             TypeError: for a group that is no list of parameters (an iterator would be empty after
@@ -226,15 +165,10 @@ class Modulator(nn.Module):
                 gradient yet.
         """
         self._check_step(outputs, labels, groups)
-        if missing := self._uncalled(clock):
-            raise RuntimeError(
-                f"{', '.join(missing)} was not called in this step, and the method needs it: call "
-                "passes, features, terms and backward on the modulator before modulate, such as "
-                "terms = modulator.terms({'fused': loss}, outputs, labels, clock)."
-            )
-        for part in self.modules():
-            if isinstance(part, Modulator):
-                part._called &= {"passes"}  # it is called once a step, the others once a pass
+        self._check_called(clock)
+        if not (gradients_are_finite(groups) if finite is None else finite):
+            return {}
+        outputs, labels = whole_batch(outputs, labels, process_group)
         self.measure(outputs, labels, groups, clock)
         return self.gradients(outputs, labels, groups, clock)
 
@@ -272,16 +206,31 @@ class Modulator(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.name = cls.__dict__.get("name", cls.__name__.lower())
-        for hook in _LOOP_HOOKS:
+        for hook in (*_LOOP_HOOKS, "epoch_end"):
             if hook in cls.__dict__:
                 setattr(cls, hook, _noting_the_call(hook, cls.__dict__[hook]))
 
+    def _check_called(self, clock: Clock) -> None:
+        missing = self._uncalled(clock)
+        if missing:
+            raise RuntimeError(
+                f"{', '.join(missing)} was not called in this step, and the method needs it: call "
+                "passes, features, terms and backward on the modulator before modulate, such as "
+                "terms = modulator.terms({'fused': loss}, outputs, labels, clock), and epoch_end "
+                "after each epoch."
+            )
+        for part in self.modules():
+            if isinstance(part, Modulator):
+                part._called &= {"passes"}  # it is called once a step, the others once a pass
+                part._epoch = clock.epoch
+
     def _uncalled(self, clock: Clock) -> list[str]:
-        return [
-            f"{type(self).__name__}.{hook}"
-            for hook in _LOOP_HOOKS
-            if defines(self, hook) and hook not in self._called
-        ]
+        """Return the hooks that this method needs and the loop did not call."""
+        in_new_epoch = self._epoch is not None and clock.epoch > self._epoch
+        needed = [hook for hook in _LOOP_HOOKS if defines(self, hook)]
+        if in_new_epoch and self.needs_epoch_end:
+            needed.append("epoch_end")
+        return [f"{type(self).__name__}.{hook}" for hook in needed if hook not in self._called]
 
     def _check_step(self, outputs: Outputs, labels: Tensor, groups: Groups) -> None:
         if not isinstance(outputs, Outputs):
@@ -303,7 +252,7 @@ class Modulator(nn.Module):
             )
         if labels.dtype != torch.int64:
             raise ValueError(f"labels are {labels.dtype}, but must be torch.int64: labels.long().")
-        _check_groups(modalities, groups)
+        check_groups(modalities, groups)
 
     def extra_repr(self) -> str:
         """Show the arguments of ``__init__``."""
@@ -334,47 +283,6 @@ class Modulator(nn.Module):
 
 
 _LOOP_HOOKS = ("passes", "features", "terms", "backward")
-
-
-def _check_groups(modalities: tuple[str, ...], groups: Groups) -> None:
-    if not isinstance(groups, Mapping):
-        raise TypeError(
-            f"groups is a {type(groups).__name__}, but must be {{modality: list of parameters}}."
-        )
-    for m in modalities:
-        if m not in groups:
-            raise ValueError(f"groups has no {m!r}; it has {', '.join(map(str, groups))}.")
-        if isinstance(groups[m], Iterator):
-            raise TypeError(
-                f"groups[{m!r}] is an iterator, which would be empty after one step; "
-                f"pass list(...) of it."
-            )
-        if isinstance(groups[m], (nn.Module, Tensor)) or not isinstance(groups[m], Sequence):
-            raise TypeError(
-                f"groups[{m!r}] is a {type(groups[m]).__name__}, but must be a list of parameters: "
-                "list(encoder.parameters())."
-            )
-        if len(groups[m]) == 0:
-            raise ValueError(f"groups[{m!r}] is empty; it needs the encoder's parameters.")
-    _check_parameters(modalities, groups)
-    if all(p.grad is None for m in modalities for p in groups[m]):
-        raise RuntimeError("no encoder has a gradient; call backward before modulate.")
-
-
-def _check_parameters(modalities: tuple[str, ...], groups: Groups) -> None:
-    owner: dict[int, str] = {}
-    for m in modalities:
-        for p in groups[m]:
-            if not isinstance(p, Tensor):
-                raise TypeError(
-                    f"groups[{m!r}] holds a {type(p).__name__}, but must be a list of parameters: "
-                    "list(encoder.parameters())."
-                )
-            if owner.setdefault(id(p), m) != m:
-                raise ValueError(
-                    f"groups[{owner[id(p)]!r}] and groups[{m!r}] share a parameter, which would be "
-                    "edited twice; a shared parameter belongs under a name of its own."
-                )
 
 
 def _own_buffers(module: nn.Module) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from asgml_core.checks import check_count
-from asgml_core.modulators.base import Clock, Groups, Metrics, Modulator, Outputs, defines
+from asgml_core.modulators.base import Modulator, defines
+from asgml_core.modulators.outputs import Clock, Groups, Metrics, Outputs
 
 
 class Chain(Modulator):
@@ -19,7 +20,8 @@ class Chain(Modulator):
 
     Raises:
         TypeError: for a part that is no method.
-        ValueError: when two parts define ``passes`` or ``backward``, or two have one name.
+        ValueError: when two parts define ``passes`` or ``backward``, two have one name, or a part
+            that weighs terms of the loss comes before one that adds some.
     """
 
     name = "chain"
@@ -40,6 +42,7 @@ class Chain(Modulator):
                 raise ValueError(
                     f"{' and '.join(owners)} both define {hook!r}; a chain can hold one such part."
                 )
+        _check_order(leaves)
         names = [leaf.name for leaf in leaves]
         for name in names:
             if names.count(name) > 1:
@@ -121,6 +124,16 @@ class Chain(Modulator):
     def extra_repr(self) -> str:
         """Show nothing beside the parts."""
         return ""
+
+
+def _check_order(leaves: list[Modulator]) -> None:
+    for i, leaf in enumerate(leaves):
+        later = [x for x in leaves[i + 1 :] if defines(x, "terms") and not x.weighs_terms]
+        if leaf.weighs_terms and later:
+            raise ValueError(
+                f"{leaf.name!r} weighs terms of the loss, so it comes after {later[0].name!r}, "
+                "which adds some."
+            )
 
 
 def _check_record(part: Modulator, made: object) -> None:
@@ -221,6 +234,9 @@ class During(Modulator):
         """Tell the method while it is at work."""
         if self.active(clock):
             self.part.epoch_end(metrics, optimizer, groups, clock)
+        else:
+            for part in self.parts():  # the loop did call it
+                part._called.add("epoch_end")
 
     def _uncalled(self, clock: Clock) -> list[str]:
         return self.part._uncalled(clock) if self.active(clock) else []

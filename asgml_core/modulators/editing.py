@@ -42,8 +42,8 @@ def gradients_of(
     return chosen
 
 
-def scale_gradients(gradients: Sequence[Tensor], scale: Tensor) -> None:
-    """Multiply gradients in place by one 0-dim tensor."""
+def scale_gradients(gradients: Sequence[Tensor], scale: Tensor | float) -> None:
+    """Multiply gradients in place by one number or 0-dim tensor."""
     if gradients:
         torch._foreach_mul_(list(gradients), scale)
 
@@ -54,6 +54,41 @@ def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
         return torch.zeros(())
     # In float32: the squares of half-precision gradients overflow.
     return torch.stack(torch._foreach_norm(list(gradients), dtype=torch.float32)).norm()
+
+
+def set_rate_factor(
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    factor: float,
+    modality: str = "",
+) -> None:
+    """Let the learning rate of some parameters be the scheduled one times a factor.
+
+    The factor is kept as ``group["factor"]``; a new one replaces it, so factors never compound. A
+    scheduler that multiplies (StepLR, ExponentialLR, ...) goes on with the rate it finds; one that
+    sets the rate anew (LambdaLR, OneCycleLR) must be followed by a product with
+    ``group["factor"]``, as our trainer does.
+
+    Args:
+        optimizer: whose parameter groups hold these parameters alone, or none of them.
+        parameters: of one encoder.
+        factor: above 0.
+        modality: the encoder's name, for the message.
+
+    Raises:
+        ValueError: when the optimizer has no parameter group for them, or one shared with others.
+    """
+    wanted = {id(p) for p in parameters}
+    theirs = [g for g in optimizer.param_groups if any(id(p) in wanted for p in g["params"])]
+    if not theirs or not all(id(p) in wanted for g in theirs for p in g["params"]):
+        found = "in a group with other parameters" if theirs else "in none of its groups"
+        raise ValueError(
+            f"the optimizer has the encoder {modality!r} {found}; a learning rate of its own needs "
+            "a group of its own: SGD([{'params': groups[m]} for m in groups], lr=...)."
+        )
+    for group in theirs:
+        group["lr"] *= factor / group.get("factor", 1.0)
+        group["factor"] = factor
 
 
 def spread(gradient: Tensor) -> Tensor:

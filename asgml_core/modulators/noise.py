@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from asgml_core.checks import check_number, check_one_of
-from asgml_core.modulators.base import Clock, Groups, Modulator, Outputs
+from asgml_core.modulators.base import Modulator
 from asgml_core.modulators.editing import (
     SMALLEST_DIMENSION,
     Random,
@@ -14,6 +14,7 @@ from asgml_core.modulators.editing import (
     noise_like,
     spread,
 )
+from asgml_core.modulators.outputs import Clock, Groups, Outputs
 
 
 class GradientNoise(Modulator):

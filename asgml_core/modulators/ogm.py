@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from asgml_core.checks import check_number, check_one_of
-from asgml_core.modulators.base import Clock, Groups, Modulator, Outputs
+from asgml_core.checks import check_count, check_number, check_one_of
+from asgml_core.modulators.base import Modulator
 from asgml_core.modulators.editing import (
     SMALLEST_DIMENSION,
     Random,
@@ -19,28 +19,19 @@ from asgml_core.modulators.editing import (
     scale_gradients,
     spread,
 )
+from asgml_core.modulators.outputs import Clock, Groups, Outputs
+from asgml_core.modulators.probing import features_to_probe
+from asgml_core.modulators.scores import (
+    is_affine,
+    split_logits,
+    true_class_scores,
+    zero_out_logits,
+)
+from asgml_core.probes import Probes
 
 Reference = Literal["pair", "mean", "min"]
-
-
-def true_class_scores(unimodal_logits: Mapping[str, Tensor] | Tensor, labels: Tensor) -> Tensor:
-    """Return ``s_m = sum_i softmax(o_m)[i, y_i]``, how much a modality puts on the true classes.
-
-    Args:
-        unimodal_logits: ``{m: (B, C)}``, or one tensor ``(M, B, C)``.
-        labels: ``(B,)`` int64.
-
-    Returns:
-        ``(M,)`` float32, from 0 to B.
-
-    Source: OGM-GE (Peng et al., CVPR 2022), "On-the-fly gradient modulation"; the batch sum of the
-    official code.
-    """
-    if isinstance(unimodal_logits, Mapping):
-        unimodal_logits = torch.stack(list(unimodal_logits.values()))
-    probabilities = unimodal_logits.detach().float().softmax(2)
-    index = labels.expand(len(probabilities), -1).unsqueeze(2)
-    return probabilities.gather(2, index).sum((1, 2))
+Scores = Literal["heads", "split", "zero_out", "probe"]
+Variant = Literal["study", "official"]
 
 
 def ogm_coefficients(scores: Tensor, alpha: float, reference: Reference = "pair") -> Tensor:
@@ -92,8 +83,9 @@ def ogm_coefficients(scores: Tensor, alpha: float, reference: Reference = "pair"
 
 
 def _damped(alpha: float, ratio: Tensor) -> Tensor:
-    # An infinite ratio is a large one: alpha 0 must give 1, and 0 * inf is not a number.
-    return 1 - torch.tanh(alpha * ratio.clamp(max=torch.finfo(ratio.dtype).max))
+    if alpha == 0:  # 1, also where the ratio is infinite
+        return torch.ones_like(ratio)
+    return 1 - torch.tanh(alpha * ratio)
 
 
 class OGM(Modulator):
@@ -105,11 +97,21 @@ class OGM(Modulator):
             ``"mean"`` for more.
         scope: gradients of 4 dimensions (``"conv"``, both codes), ``"weights"`` or ``"all"``.
         variant: ``"study"`` lets a tie damp the second modality, ``"official"`` the first.
+        scores: which logits are scored. ``"heads"``: ``outputs.unimodal_logits`` as they are (the
+            study has a head per modality; for the official code they are the split of its one
+            linear layer, as ``models.ConcatLinear`` gives them). ``"split"``: the share of an
+            affine head, through ``outputs.fuse``. ``"zero_out"``: the fused logits with all other
+            features 0, likewise. ``"probe"``: a linear probe on the features, which scores each
+            batch before it takes one step of training on it.
+        seed: of the probe.
 
-    The scores come from ``outputs.unimodal_logits``: separate heads in the study, the split of the
-    one linear head in the official code (``models.ConcatLinear``). One softmax per step.
+    One softmax per step; ``"split"`` and ``"zero_out"`` also pass the head M + 1 and M times, and
+    ``"probe"`` takes one step of softmax regression.
     Source: OGM-GE (Peng et al., CVPR 2022), "On-the-fly gradient modulation"; official code
-    ``main.py``. Differs from it in nothing but what ``variant`` says.
+    ``main.py``. Differs from it in nothing but what ``variant`` and ``scores`` say.
+
+    Raises:
+        ValueError: in the first step, for ``"split"`` where the head is not affine.
     """
 
     name = "ogm"
@@ -120,17 +122,42 @@ class OGM(Modulator):
         alpha: float = 0.8,
         reference: Reference | None = None,
         scope: Scope = "conv",
-        variant: Literal["study", "official"] = "study",
+        variant: Variant = "study",
+        scores: Scores = "heads",
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.alpha = check_number("alpha", alpha, low=0.0)
         self.reference = check_one_of("reference", reference, (None, "pair", "mean", "min"))
         self.scope = check_one_of("scope", scope, SMALLEST_DIMENSION)
         self.variant = check_one_of("variant", variant, ("study", "official"))
+        self.scores = check_one_of("scores", scores, ("heads", "split", "zero_out", "probe"))
+        self.seed = check_count("seed", seed, low=0)
+        if scores == "probe":
+            self.probes = Probes(steps=1, split=False, seed=seed)
+        self._affine = False
+
+    def scored_logits(self, outputs: Outputs, labels: Tensor) -> Mapping[str, Tensor] | Tensor:
+        """Return the logits to score, ``{m: (B, C)}`` or ``(M, B, C)``."""
+        if self.scores == "heads":
+            return outputs.unimodal_logits
+        if self.scores == "probe":
+            features = features_to_probe(self.name, outputs, labels)
+            return self.probes.predict_then_train(features, labels, outputs.logits.shape[1])
+        if self.scores == "zero_out":
+            return zero_out_logits(outputs)
+        split = split_logits(outputs)
+        if not self._affine and not is_affine(outputs, split):
+            raise ValueError(
+                f"{self.name}: scores is 'split', but the head is not affine: the shares of the "
+                "modalities do not sum to its logits; choose scores='zero_out' or 'heads'."
+            )
+        self._affine = True
+        return split
 
     def coefficients(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """Return ``k`` of this batch, ``(M,)`` in the order of the modalities."""
-        scores = true_class_scores(outputs.unimodal_logits, labels)
+        scores = true_class_scores(self.scored_logits(outputs, labels), labels)
         reference = self.reference or ("pair" if len(scores) == 2 else "mean")
         if self.variant == "official":  # its order is (visual, audio): the reverse decides ties
             return ogm_coefficients(scores.flip(0), self.alpha, reference).flip(0)
@@ -167,7 +194,8 @@ class OGMGE(OGM):
         reference: as in :class:`OGM`.
         scope: as in :class:`OGM`.
         variant: ``"study"`` adds noise to a damped encoder only, ``"official"`` to both.
-        seed: of the noise.
+        scores: as in :class:`OGM`.
+        seed: of the noise and the probe.
 
     Source: OGM-GE (Peng et al., CVPR 2022), "Generalization enhancement"; official code
     ``main.py``, which draws the same numbers from the same seed on a CPU.
@@ -180,11 +208,11 @@ class OGMGE(OGM):
         alpha: float = 0.8,
         reference: Reference | None = None,
         scope: Scope = "conv",
-        variant: Literal["study", "official"] = "study",
+        variant: Variant = "study",
+        scores: Scores = "heads",
         seed: int = 0,
     ) -> None:
-        super().__init__(alpha, reference, scope, variant)
-        self.seed = seed
+        super().__init__(alpha, reference, scope, variant, scores, seed)
         self.random = Random(seed, self.name)
 
     def edit(self, gradients: list[Tensor], coefficient: Tensor) -> None:

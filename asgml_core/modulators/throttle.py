@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from asgml_core.checks import check_number
-from asgml_core.modulators.probe_scaling import SMALLEST_GAP, ProbeScaling, relative_dominance
+from asgml_core.modulators.probe_scaling import ProbeScaling
+from asgml_core.modulators.probing import SMALLEST_GAP, ProbeEMA, relative_dominance
 from asgml_core.probes import Probes
 
 
@@ -38,7 +37,7 @@ class Throttle(ProbeScaling):
         eval_every: batches between probe times; ``None``: five an epoch (the study: 20 of 105).
         probe_steps: Adam steps of the probes at a probe time.
         probe_split: measure on other items than trained on; v1 did not.
-        probe_ema: see :class:`~asgml_core.modulators.probe_scaling.ProbeScaling`.
+        probe_ema: see :class:`~asgml_core.modulators.probing.Probing`.
         seed: of the probes.
 
     Source: the study, continuous mode v1. One product per encoder and step, and ten steps of
@@ -54,7 +53,7 @@ class Throttle(ProbeScaling):
         eval_every: int | None = None,
         probe_steps: int = 10,
         probe_split: bool = False,
-        probe_ema: Literal["train", "study"] = "train",
+        probe_ema: ProbeEMA = "train",
         seed: int = 0,
     ) -> None:
         super().__init__(eval_every, probe_ema, Probes(probe_steps, probe_split, seed=seed))

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asgml_core.checks import check_flag, check_number
-from asgml_core.modulators.base import Clock, Modulator, Outputs
+from asgml_core.modulators.base import Modulator
+from asgml_core.modulators.outputs import Clock, Outputs
 
 
 class UnimodalLosses(Modulator):

@@ -130,7 +130,7 @@ def test_a_small_file_works_and_too_many_test_clips_do_not(tmp_path: Path) -> No
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = Path(words_file(tmp_path))
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(DataError, match=r"words\.npz cannot be read"):
+    with pytest.raises(DataError, match=r"words\.npz is no readable"):
         grid(seed=0, path=str(path))
 
 

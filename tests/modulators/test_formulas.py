@@ -19,7 +19,7 @@ from asgml_core.modulators import (
     throttle_scales,
     true_class_scores,
 )
-from asgml_core.modulators.probe_scaling import relative_dominance
+from asgml_core.modulators.probing import relative_dominance
 
 # Whole quarters make ties common; the other floats make them rare.
 ACCURACY = st.one_of(st.integers(0, 4).map(lambda i: i / 4), st.floats(0, 1, allow_subnormal=False))
@@ -154,6 +154,7 @@ def naive_ogm_many(scores, alpha, reference):
 
 @given(st.lists(SCORE, min_size=2, max_size=2), STRENGTH)
 @example([2.0, 2.0], 0.8)
+@example([0.0, 1.0], 2.2250738585072014e-308)
 @example([0.0, 0.0], 0.8)
 @example([1.0, 0.0], 0.8)
 @example([0.0, 1.0], 0.8)

@@ -66,7 +66,7 @@ def test_a_run_leaves_everything_a_reader_needs(boosted: RunConfig, tmp_path: Pa
         f"{quantity}/{m}"
         for m in ("audio", "visual")
         for quantity in (
-            "loss", "gradient_norm", "modulated_norm", "update_norm",
+            "loss", "gradient_norm", "modulated_norm", "update_norm", "unmodulated_norm",
             "ogm_ge/coefficient", "boost/scale", "boost/probe_accuracy",
         )
     } | {"loss/fused", "boost/gap", "train_accuracy"}  # fmt: skip
