@@ -106,10 +106,11 @@ class Trainer:
         self._check_outputs(metrics)
         rates = {group["name"]: group["lr"] for group in self.optimizer.param_groups}
         clock = self.clock(self.epoch, self.batches - 1)
-        self.modulator.epoch_end(metrics, self.optimizer, self.groups, clock)
+        said = self.modulator.epoch_end(metrics, self.optimizer, self.groups, clock)
         self.selections.update(self.epoch, metrics, self.model)
         scheduled = self.config.train.scheduled_rate(self.epoch)
         row = _epoch_row(self.epoch, rates, scheduled, steps, metrics)
+        row |= {name: float(value) for name, value in said.items()}
         columns = {name: torch.tensor([value]) for name, value in row.items()}
         self.steps = join_tables([self.steps, steps])
         self.epochs = join_tables([self.epochs, columns])

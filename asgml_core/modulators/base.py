@@ -117,11 +117,13 @@ class Modulator(nn.Module):
         optimizer: torch.optim.Optimizer,
         groups: Groups,
         clock: Clock,
-    ) -> None:
-        """React to an epoch's metrics, such as by a factor on a learning rate.
+    ) -> dict[str, Tensor]:
+        """React to an epoch's metrics, such as by a factor on a learning rate; return a record.
 
-        To change a learning rate use :func:`~asgml_core.modulators.editing.set_rate_factor`.
+        Records are as those of :meth:`gradients`. To change a learning rate use
+        :func:`~asgml_core.modulators.editing.set_rate_factor`.
         """
+        return {}
 
     # ------------------------------------------------------------------ the door
 

@@ -103,7 +103,7 @@ class Chain(Modulator):
         record = {}
         for part in self.chained:
             made = part.gradients(outputs, labels, groups, clock)
-            _check_record(part, made)
+            _check_record(part, "gradients", made)
             record.update({f"{part.name}/{key}": value for key, value in made.items()})
         return record
 
@@ -113,10 +113,14 @@ class Chain(Modulator):
         optimizer: torch.optim.Optimizer,
         groups: Groups,
         clock: Clock,
-    ) -> None:
+    ) -> dict[str, Tensor]:
         """Tell every part."""
+        record = {}
         for part in self.chained:
-            part.epoch_end(metrics, optimizer, groups, clock)
+            made = part.epoch_end(metrics, optimizer, groups, clock)
+            _check_record(part, "epoch_end", made)
+            record.update({f"{part.name}/{key}": value for key, value in made.items()})
+        return record
 
     def _uncalled(self, clock: Clock) -> list[str]:
         return [missing for part in self.chained for missing in part._uncalled(clock)]
@@ -136,12 +140,12 @@ def _check_order(leaves: list[Modulator]) -> None:
             )
 
 
-def _check_record(part: Modulator, made: object) -> None:
+def _check_record(part: Modulator, hook: str, made: object) -> None:
     if isinstance(made, dict) and all(
         isinstance(v, Tensor) and v.dim() == 0 for v in made.values()
     ):
         return
-    raise TypeError(f"{part.name}: gradients must return a dict of 0-dim tensors, not {made!r}.")
+    raise TypeError(f"{part.name}: {hook} must return a dict of 0-dim tensors, not {made!r}.")
 
 
 class During(Modulator):
@@ -230,13 +234,13 @@ class During(Modulator):
         optimizer: torch.optim.Optimizer,
         groups: Groups,
         clock: Clock,
-    ) -> None:
+    ) -> dict[str, Tensor]:
         """Tell the method while it is at work."""
         if self.active(clock):
-            self.part.epoch_end(metrics, optimizer, groups, clock)
-        else:
-            for part in self.parts():  # the loop did call it
-                part._called.add("epoch_end")
+            return self.part.epoch_end(metrics, optimizer, groups, clock)
+        for part in self.parts():  # the loop did call it
+            part._called.add("epoch_end")
+        return {}
 
     def _uncalled(self, clock: Clock) -> list[str]:
         return self.part._uncalled(clock) if self.active(clock) else []

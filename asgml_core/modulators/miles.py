@@ -124,8 +124,8 @@ class MILES(Modulator):
         optimizer: torch.optim.Optimizer,
         groups: Groups,
         clock: Clock,
-    ) -> None:
-        """Set the learning rates of the next epoch.
+    ) -> dict[str, Tensor]:
+        """Set the learning rates of the next epoch; record the utilization rates.
 
         Raises:
             ValueError: when the part it looks at is not there, or an encoder has no parameter group
@@ -137,15 +137,18 @@ class MILES(Modulator):
                 f"miles: signal is {self.signal!r}, but metrics.{self.signal} is None; hold out a "
                 "validation part, or choose the other signal."
             )
-        accuracies = evaluation.accuracies
-        self.count("measured")
+        modalities = tuple(evaluation.accuracies)
+        accuracies = torch.tensor(list(evaluation.accuracies.values()), dtype=torch.float64)
         factors = miles_factors(
             evaluation.accuracy,
-            torch.tensor(list(accuracies.values()), dtype=torch.float64),
+            accuracies,
             self.threshold,
             self.reduction,
             None if self.reset_other or self.factors is None else self.factors.cpu(),
         )
-        for m, factor in zip(accuracies, factors.tolist(), strict=True):
+        for m, factor in zip(modalities, factors.tolist(), strict=True):
             set_rate_factor(optimizer, groups[m], factor, m)
-        self.factors = factors.float().to(self.acted.device)
+        self.factors = factors.to(self.acted.device)
+        self.count("measured")
+        rates = utilization_rates(evaluation.accuracy, accuracies)
+        return {f"utilization/{m}": rate for m, rate in zip(modalities, rates, strict=True)}

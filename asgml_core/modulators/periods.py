@@ -142,10 +142,9 @@ class AdaptivePeriods(Probing):
         self.norms = torch.lerp(self.norms, norms, NORM_SHARE)
         self.losses = torch.cat([self.losses, losses])[-LOSSES_KEPT:]
 
-    def epoch_end(self, *args: Any) -> None:
+    def epoch_end(self, *args: Any) -> dict[str, Tensor]:
         """As for any method guided by probes; nothing where the periods are fixed."""
-        if self.measures:
-            super().epoch_end(*args)
+        return super().epoch_end(*args) if self.measures else {}
 
     def speeds(self) -> Tensor:
         """Return the learning speeds ``(M,)`` of what was followed so far."""

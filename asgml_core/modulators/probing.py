@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -93,15 +94,22 @@ class Probing(Modulator):
             self.accuracies = torch.zeros(modalities, device=outputs.logits.device)
         if self.is_probe_time(clock):
             classes = outputs.logits.shape[1]
-            self._average(self.probes.measure(features, labels, classes))
+            self._reading = self.probes.measure(features, labels, classes)
+            self._average(self._reading)
             self.count("measured")
 
     def probe_record(self, outputs: Outputs) -> dict[str, Tensor]:
-        """Return the running accuracies and the utilization gap, to record at a probe time."""
-        record = {"gap": relative_dominance(self.accuracies)[1]}
-        for m, accuracy in zip(outputs.unimodal_logits, self.accuracies, strict=True):
-            record[f"probe_accuracy/{m}"] = accuracy
-        return record
+        """Return what to record at a probe time.
+
+        ``probe_reading/<m>`` is the accuracy just measured, ``probe_accuracy/<m>`` the running one,
+        ``gap`` the utilization gap of the latter.
+        """
+        modalities = tuple(outputs.unimodal_logits)
+        return {
+            "gap": relative_dominance(self.accuracies)[1],
+            **_by_modality("probe_accuracy", modalities, self.accuracies),
+            **_by_modality("probe_reading", modalities, self._reading),
+        }
 
     def epoch_end(
         self,
@@ -109,24 +117,36 @@ class Probing(Modulator):
         optimizer: torch.optim.Optimizer,
         groups: Groups,
         clock: Clock,
-    ) -> None:
-        """With ``probe_ema="study"``, feed the test set's probe accuracy to the average.
+    ) -> dict[str, Tensor]:
+        """Record what the probes read on items that no encoder was trained on.
+
+        With ``probe_ema="study"`` the accuracy on the test part also moves the running accuracies.
 
         Raises:
             ValueError: when it should, and the metrics have no test part.
         """
-        if self.probe_ema != "study" or self.accuracies is None:
-            return
-        if metrics.test is None:
+        record: dict[str, Tensor] = {}
+        if self.probes.weight is None:
+            return record
+        for name, part in (("valid", metrics.valid), ("test", metrics.test)):
+            if part is not None:
+                read = self.probes.score(self._features(part.outputs, part.labels), part.labels)
+                record |= _by_modality(f"probe_on_{name}", part.outputs.unimodal_logits, read)
+                if name == "test" and self.probe_ema == "study":
+                    self._average(read)
+        if self.probe_ema == "study" and metrics.test is None:
             raise ValueError(f"{self.name}: probe_ema is 'study', but metrics.test is None.")
-        features = self._features(metrics.test.outputs, metrics.test.labels)
-        self._average(self.probes.score(features, metrics.test.labels))
+        return record
 
     def _features(self, outputs: Outputs, labels: Tensor) -> dict[str, Tensor]:
         return features_to_probe(self.name, outputs, labels)
 
     def _average(self, measured: Tensor) -> None:
         self.accuracies = torch.lerp(self.accuracies, measured, ACCURACY_SHARE)
+
+
+def _by_modality(what: str, modalities: Iterable[str], values: Tensor) -> dict[str, Tensor]:
+    return {f"{what}/{m}": value for m, value in zip(modalities, values, strict=True)}
 
 
 def features_to_probe(name: str, outputs: Outputs, labels: Tensor) -> dict[str, Tensor]:

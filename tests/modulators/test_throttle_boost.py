@@ -65,6 +65,7 @@ class Naive:
     times: frozenset[int]
     adams: dict[str, torch.optim.Adam] = field(init=False)
     accuracies: dict[str, float] = field(init=False)
+    readings: dict[str, float] = field(init=False, default_factory=dict)
     scales: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +100,8 @@ class Naive:
             int(row.argmax()) == int(label)
             for row, label in zip(self.starts[m](z), labels, strict=True)
         )
-        self.accuracies[m] = 0.1 * right / len(labels) + 0.9 * self.accuracies[m]
+        self.readings[m] = right / len(labels)
+        self.accuracies[m] = 0.1 * self.readings[m] + 0.9 * self.accuracies[m]
 
     def target(self) -> dict[str, float]:
         low, high = min(self.accuracies.values()), max(self.accuracies.values())
@@ -204,6 +206,7 @@ def test_the_whole_trajectory(kind, count, eval_every, split, probe_ema):
         naive.edit(outputs[theirs], labels, theirs.net.groups(), batch)
         if batch + 1 in times:
             expected |= {f"probe_accuracy/{m}": a for m, a in naive.accuracies.items()}
+            expected |= {f"probe_reading/{m}": a for m, a in naive.readings.items()}
             expected["gap"] = max(naive.accuracies.values()) - min(naive.accuracies.values())
         same(record, expected)
         same(dict(zip(modalities, method.accuracies, strict=True)), naive.accuracies)

@@ -67,11 +67,14 @@ def test_a_run_leaves_everything_a_reader_needs(boosted: RunConfig, tmp_path: Pa
         for m in ("audio", "visual")
         for quantity in (
             "loss", "gradient_norm", "modulated_norm", "update_norm", "unmodulated_norm",
-            "ogm_ge/coefficient", "boost/scale", "boost/probe_accuracy",
+            "ogm_ge/coefficient", "boost/scale", "boost/probe_accuracy", "boost/probe_reading",
         )
     } | {"loss/fused", "boost/gap", "train_accuracy"}  # fmt: skip
     assert set(record.steps) == expected
-    assert {"activation/audio", "activation/visual", "test_accuracy/visual"} <= set(record.epochs)
+    assert {
+        "activation/audio", "relative_update/visual", "effective_learning_rate/audio",
+        "test_accuracy/visual", "boost/probe_on_valid/audio", "boost/probe_on_test/visual",
+    } <= set(record.epochs)  # fmt: skip
 
 
 def test_the_record_agrees_with_the_predictions(boosted: RunConfig, tmp_path: Path) -> None:
