@@ -2,7 +2,10 @@
 
 A gradient that is scaled by .1 every other step does not scale the weights' movement by .1: the
 optimizer remembers. So a second optimizer of the same kind follows the training with the raw
-gradients, along the same weights; the ratio of the two movements is what a method really did.
+gradients, along the same weights; the ratio of the two movements is what a method did to them.
+
+A raw gradient is the one that ``backward`` left. What a method took out of the loss before, as
+frequency does with the unimodal loss of a skipped modality, is missing from it, too.
 """
 
 from __future__ import annotations

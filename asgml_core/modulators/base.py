@@ -170,6 +170,7 @@ class Modulator(nn.Module):
         self._check_called(clock)
         if not (gradients_are_finite(groups) if finite is None else finite):
             return {}
+        self._modalities = tuple(outputs.unimodal_logits)
         outputs, labels = whole_batch(outputs, labels, process_group)
         self.measure(outputs, labels, groups, clock)
         return self.gradients(outputs, labels, groups, clock)
@@ -240,9 +241,7 @@ class Modulator(nn.Module):
         modalities = tuple(outputs.unimodal_logits)
         if not modalities:
             raise ValueError("outputs.unimodal_logits is empty; it names the modalities.")
-        if self._modalities is None:
-            self._modalities = modalities
-        if modalities != self._modalities:
+        if self._modalities is not None and modalities != self._modalities:
             raise ValueError(
                 f"the modalities of this step are {modalities}, but they were {self._modalities}; "
                 "their names and order must stay the same."

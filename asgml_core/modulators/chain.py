@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from asgml_core.checks import check_count
 from asgml_core.modulators.base import Modulator, defines
+from asgml_core.modulators.editing import release_rates
 from asgml_core.modulators.outputs import Clock, Groups, Metrics, Outputs
 
 
@@ -235,9 +236,12 @@ class During(Modulator):
         groups: Groups,
         clock: Clock,
     ) -> dict[str, Tensor]:
-        """Tell the method while it is at work."""
+        """Tell the method while it is at work; when it leaves, give learning rates back."""
         if self.active(clock):
-            return self.part.epoch_end(metrics, optimizer, groups, clock)
+            record = self.part.epoch_end(metrics, optimizer, groups, clock)
+            if clock.epoch == self.end:
+                release_rates(optimizer)
+            return record
         for part in self.parts():  # the loop did call it
             part._called.add("epoch_end")
         return {}

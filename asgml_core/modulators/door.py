@@ -13,8 +13,10 @@ from asgml_core.modulators.outputs import Groups
 def gradients_are_finite(groups: Groups) -> bool:
     """Return whether every gradient is finite; on a GPU this waits for it."""
     found = [p.grad for parameters in groups.values() for p in parameters if p.grad is not None]
-    largest = torch.stack(torch._foreach_norm(found, torch.inf))
-    return bool(largest.isfinite().all())
+    norms = torch.stack(torch._foreach_norm(found, dtype=torch.float32))
+    if bool(norms.isfinite().all()):
+        return True
+    return all(bool(g.isfinite().all()) for g in found)  # the square of a large number overflows
 
 
 def check_groups(modalities: tuple[str, ...], groups: Groups) -> None:

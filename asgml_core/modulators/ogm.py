@@ -22,7 +22,7 @@ from asgml_core.modulators.editing import (
 from asgml_core.modulators.outputs import Clock, Groups, Outputs
 from asgml_core.modulators.probing import features_to_probe
 from asgml_core.modulators.scores import (
-    is_affine,
+    is_additive,
     split_logits,
     true_class_scores,
     zero_out_logits,
@@ -100,7 +100,7 @@ class OGM(Modulator):
         scores: which logits are scored. ``"heads"``: ``outputs.unimodal_logits`` as they are (the
             study has a head per modality; for the official code they are the split of its one
             linear layer, as ``models.ConcatLinear`` gives them). ``"split"``: the share of an
-            affine head, through ``outputs.fuse``. ``"zero_out"``: the fused logits with all other
+            additive head, through ``outputs.fuse``. ``"zero_out"``: the fused logits with all other
             features 0, likewise. ``"probe"``: a linear probe on the features, which scores each
             batch before it takes one step of training on it.
         seed: of the probe.
@@ -111,7 +111,7 @@ class OGM(Modulator):
     ``main.py``. Differs from it in nothing but what ``variant`` and ``scores`` say.
 
     Raises:
-        ValueError: in the first step, for ``"split"`` where the head is not affine.
+        ValueError: in the first step, for ``"split"`` where the head is not additive.
     """
 
     name = "ogm"
@@ -135,7 +135,7 @@ class OGM(Modulator):
         self.seed = check_count("seed", seed, low=0)
         if scores == "probe":
             self.probes = Probes(steps=1, split=False, seed=seed)
-        self._affine = False
+        self._additive = False
 
     def scored_logits(self, outputs: Outputs, labels: Tensor) -> Mapping[str, Tensor] | Tensor:
         """Return the logits to score, ``{m: (B, C)}`` or ``(M, B, C)``."""
@@ -147,12 +147,12 @@ class OGM(Modulator):
         if self.scores == "zero_out":
             return zero_out_logits(outputs)
         split = split_logits(outputs)
-        if not self._affine and not is_affine(outputs, split):
+        if not self._additive and not is_additive(outputs, split):
             raise ValueError(
-                f"{self.name}: scores is 'split', but the head is not affine: the shares of the "
+                f"{self.name}: scores is 'split', but the head is not additive: the shares of the "
                 "modalities do not sum to its logits; choose scores='zero_out' or 'heads'."
             )
-        self._affine = True
+        self._additive = True
         return split
 
     def coefficients(self, outputs: Outputs, labels: Tensor) -> Tensor:

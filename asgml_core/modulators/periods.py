@@ -48,7 +48,8 @@ def update_periods(tau: Tensor, kappa: float) -> Tensor:
     """Return ``n_m = min(round(tau_m), floor(kappa * min_j max(round(tau_j), 1)))``, 1 or more.
 
     Args:
-        tau: ``(M,)`` periods wished for, 0 or more; halves are rounded to even.
+        tau: ``(M,)`` periods wished for, 0 or more; halves are rounded to even, and what is not a
+            number counts as 1.
         kappa: how many times the shortest period the longest may be, 1 or more.
 
     Returns:
@@ -56,9 +57,14 @@ def update_periods(tau: Tensor, kappa: float) -> Tensor:
 
     Source: the study, frequency mode.
     """
-    whole = tau.round()
+    whole = whole_periods(tau)
     longest = (kappa * whole.clamp(min=1).min()).floor()
     return torch.minimum(whole, longest).clamp(min=1).long()
+
+
+def whole_periods(tau: Tensor) -> Tensor:
+    """Return ``tau`` rounded, what is not a number as 1, and far below what an integer holds."""
+    return tau.nan_to_num(1.0).clamp(max=1e6).round()
 
 
 class AdaptivePeriods(Probing):
@@ -137,9 +143,12 @@ class AdaptivePeriods(Probing):
         ]
         losses = torch.stack(losses).unsqueeze(0)
         if self.tau is None:
-            self.norms, self.losses = torch.zeros_like(norms), losses[:0]
+            self.norms, self.losses = torch.zeros_like(norms), torch.zeros_like(losses)[:0]
             self.tau = torch.ones_like(norms)
         self.norms = torch.lerp(self.norms, norms, NORM_SHARE)
+        # A loss that is not finite is left out: the one before stands in for it.
+        before = self.losses[-1:] if len(self.losses) else torch.zeros_like(losses)
+        losses = torch.where(losses.isfinite(), losses, before)
         self.losses = torch.cat([self.losses, losses])[-LOSSES_KEPT:]
 
     def epoch_end(self, *args: Any) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ def true_class_scores(unimodal_logits: Mapping[str, Tensor] | Tensor, labels: Te
         labels: ``(B,)`` int64.
 
     Returns:
-        ``(M,)`` float32, from 0 to B.
+        ``(M,)`` float32, from 0 to B; an item whose logits are not finite counts 0.
 
     Source: OGM-GE (Peng et al., CVPR 2022), "On-the-fly gradient modulation"; the batch sum of the
     official code.
@@ -27,7 +27,8 @@ def true_class_scores(unimodal_logits: Mapping[str, Tensor] | Tensor, labels: Te
         unimodal_logits = torch.stack(list(unimodal_logits.values()))
     probabilities = unimodal_logits.detach().float().softmax(2)
     index = labels.expand(len(probabilities), -1).unsqueeze(2)
-    return probabilities.gather(2, index).sum((1, 2))
+    # An item whose logits are not finite says nothing of its class.
+    return probabilities.gather(2, index).nan_to_num(0.0).sum((1, 2))
 
 
 def zero_out_logits(outputs: Outputs) -> dict[str, Tensor]:
@@ -52,10 +53,11 @@ def zero_out_logits(outputs: Outputs) -> dict[str, Tensor]:
 
 
 def split_logits(outputs: Outputs) -> dict[str, Tensor]:
-    """Return each modality's share ``{m: (B, C)}`` of the logits of an affine head.
+    """Return each modality's share ``{m: (B, C)}`` of the logits of an additive head.
 
-    For one linear layer that is ``z_m @ W_m.T + b / M``, as in OGM-GE's official code. Any affine
-    head has such shares, and they sum to the fused logits; :func:`is_affine` tells.
+    For one linear layer that is ``z_m @ W_m.T + b / M``, as in OGM-GE's official code. Any head
+    that is a sum of functions of one modality each has such shares, which sum to the fused logits;
+    :func:`is_additive` tells.
 
     Args:
         outputs: with a ``fuse``.
@@ -64,12 +66,12 @@ def split_logits(outputs: Outputs) -> dict[str, Tensor]:
         ValueError: when ``outputs.fuse`` is absent.
     """
     alone = zero_out_logits(outputs)
-    bias = _fused(outputs, {m: torch.zeros_like(z) for m, z in outputs.features.items()})
-    share = (len(alone) - 1) / len(alone)
-    return {m: logits - share * bias for m, logits in alone.items()}
+    silent = _fused(outputs, {m: torch.zeros_like(z) for m, z in outputs.features.items()})
+    shared = (len(alone) - 1) / len(alone)
+    return {m: logits - shared * silent for m, logits in alone.items()}
 
 
-def is_affine(outputs: Outputs, split: Mapping[str, Tensor]) -> bool:
+def is_additive(outputs: Outputs, split: Mapping[str, Tensor]) -> bool:
     """Return whether the shares sum to the fused logits; on a GPU this waits for it."""
     fused = _fused(outputs, {m: z.detach() for m, z in outputs.features.items()}).float()
     total = torch.stack(list(split.values())).sum(0).float()

@@ -9,7 +9,12 @@ from torch import Tensor, nn
 
 from asgml_core.checks import check_count, check_number, check_one_of
 from asgml_core.modulators.outputs import Clock, Groups, Outputs
-from asgml_core.modulators.periods import Adaptation, AdaptivePeriods, SignalSource
+from asgml_core.modulators.periods import (
+    Adaptation,
+    AdaptivePeriods,
+    SignalSource,
+    whole_periods,
+)
 from asgml_core.modulators.probing import ProbeEMA
 
 Moment = list[Tensor | None]  # the gradients of one encoder on one step
@@ -19,7 +24,8 @@ def staleness_lags(tau: Tensor, kappa: float) -> Tensor:
     """Return ``s_m = min(round(tau_m) - 1, floor(kappa * min_j max(round(tau_j) - 1, 1)))``.
 
     Args:
-        tau: ``(M,)`` periods wished for, 1 or more; halves are rounded to even.
+        tau: ``(M,)`` periods wished for, 1 or more; halves are rounded to even, and what is not a
+            number counts as 1.
         kappa: how many times the shortest lag (at least 1) the longest may be, 1 or more.
 
     Returns:
@@ -27,7 +33,7 @@ def staleness_lags(tau: Tensor, kappa: float) -> Tensor:
 
     Source: the study, staleness mode.
     """
-    lags = (tau.round() - 1).clamp(min=0)
+    lags = (whole_periods(tau) - 1).clamp(min=0)
     return torch.minimum(lags, (kappa * lags.clamp(min=1).min()).floor()).long()
 
 
@@ -134,20 +140,19 @@ class Staleness(AdaptivePeriods):
         history = self._history.setdefault(m, [])
         age = lag if self.variant == "definition" else max(lag - 1, 0)
         fresh: Moment = [p.grad for p in parameters]
-        enough = len(history) >= age
-        old = fresh if age == 0 else history[-age] if enough else None
-        acts = lag > 0 and enough and any(g is not None for g in fresh)
+        old: Moment = [None] * len(fresh)
+        if lag and len(history) >= age:
+            old = fresh if age == 0 else history[-age]
+        scale = 1 / (1 + self.lambda_comp * lag)
+        replaced = [g is not None and o is not None for g, o in zip(fresh, old, strict=True)]
         if kept:
-            # A gradient whose place is about to be taken needs no copy, unless it is a view into
-            # memory that another owns, such as a bucket of DistributedDataParallel.
-            history.append([_own(g, copy=not acts) for g in fresh])
-            del history[:-kept]
-        if acts:
-            scale = 1 / (1 + self.lambda_comp * lag)
-            for p, g in zip(parameters, old, strict=True):
-                if p.grad is not None and g is not None:
-                    p.grad = g.to(p.grad.device) * scale
-        return acts
+            # A gradient whose place is about to be taken needs no copy.
+            history.append([_own(g, copy=not r) for g, r in zip(fresh, replaced, strict=True)])
+        for p, o, r in zip(parameters, old, replaced, strict=True):
+            if r:
+                p.grad = o.to(p.grad.device) * scale
+        del history[: max(len(history) - kept, 0)]
+        return any(replaced)
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the modalities, the lags and the gradients kept."""
@@ -162,6 +167,7 @@ class Staleness(AdaptivePeriods):
 
 
 def _own(gradient: Tensor | None, copy: bool) -> Tensor | None:
+    """Return a gradient that nothing else writes to; a view may be a bucket of another's memory."""
     if gradient is None:
         return None
     return gradient.clone() if copy or gradient._base is not None else gradient

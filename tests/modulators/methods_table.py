@@ -1,4 +1,4 @@
-"""Every method with settings that make it act, and the small loop it is tried on.
+"""Every method with settings that make it act; the loop they are tried on is ``small_loop.py``.
 
 A new method needs one row in ``ROWS``, with settings that make it act within three short epochs,
 and one in ``VALUES`` of ``test_values.py``: print its outcome once, after checking it by hand.
@@ -6,36 +6,15 @@ and one in ``VALUES`` of ``test_values.py``: print its outcome once, after check
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-from asgml_core.modulators import (
-    OGM,
-    REGISTRY,
-    Chain,
-    Clock,
-    During,
-    Evaluation,
-    Metrics,
-    Modulator,
-    Outputs,
-    UnimodalLosses,
-)
-
-NAMES = ("audio", "visual", "text", "touch", "depth", "pose")
-SIZES = dict(zip(NAMES, (6, 4, 5, 3, 6, 2), strict=True))
-CLASSES, BATCH, BATCHES, EPOCHS = 3, 10, 3, 3
-HOOKS = ("passes", "features", "terms", "backward")
+from asgml_core.modulators import REGISTRY, Modulator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One method in one setting.
 
@@ -46,6 +25,7 @@ class Row:
         still: settings with which it changes nothing, bit for bit; ``None`` where there are none.
         noiseless: settings with which its noise does not matter; ``None`` where its noise cannot
             be turned off, and only the first step's record is free of it.
+        seeded: whether anything is drawn in this setting; if not, another seed is the same run.
         refused: settings out of range, and what the message says.
     """
 
@@ -54,6 +34,7 @@ class Row:
     many: dict[str, Any] = field(default_factory=dict)
     still: dict[str, Any] | None = None
     noiseless: dict[str, Any] | None = field(default_factory=dict)
+    seeded: bool = True
     refused: tuple[tuple[dict[str, Any], str], ...] = ()
     label: str = ""
 
@@ -69,6 +50,8 @@ OGM_REFUSED = (
     ({"reference": "median"}, "reference is 'median'"),
     ({"scope": "linear"}, "scope is 'linear'"),
     ({"variant": "paper"}, "variant is 'paper'"),
+    ({"scores": "logits"}, "scores is 'logits'"),
+    ({"seed": -1}, "seed is -1"),
 )
 PROBE_REFUSED = (
     ({"alpha": -0.1}, "alpha is -0.1"),
@@ -78,20 +61,46 @@ PROBE_REFUSED = (
     ({"probe_steps": 0}, "steps is 0"),
     ({"probe_ema": "test"}, "probe_ema is 'test'"),
 )
+PERIODS_REFUSED = (
+    *PROBE_REFUSED[2:],
+    ({"adaptation": "adaptiv"}, "adaptation is 'adaptiv', but must be one of: 'adaptive', 'fixed'"),
+    ({"signal_source": "norms"}, "signal_source is 'norms'"),
+    ({"tau_base": 0.0}, "tau_base is 0.0"),
+    ({"tau_min": 0.5}, "tau_min is 0.5"),
+    ({"tau_min": 3.0, "tau_max": 2.0}, "tau_max is 2.0, but must be a number of 3.0 or more"),
+    ({"beta": 1.1}, "beta is 1.1"),
+    ({"threshold_delta": -0.1}, "threshold_delta is -0.1"),
+    ({"kappa": 0.9}, "kappa is 0.9"),
+    ({"kappa": float("inf")}, "kappa is inf"),
+    ({"seed": 1.5}, "seed is 1.5"),
+)
+FIXED = {"adaptation": "fixed"}
+SLOW = {"tau_max": 1.0}  # of an adaptive method: every period is 1
 ROWS = (
     Row(
         "unimodal_losses",
         refused=(({"gamma": 0.0}, "gamma is 0.0"), ({"gamma": -1.0}, "gamma is -1.0")),
     ),
     Row("unimodal_losses", {"gamma": 0.5, "fused": False}, label="alone"),
-    Row("ogm", {}, {"reference": "mean"}, still={"alpha": 0.0}, refused=OGM_REFUSED),
+    Row(
+        "ogm",
+        {},
+        {"reference": "mean"},
+        still={"alpha": 0.0},
+        seeded=False,
+        refused=OGM_REFUSED,
+    ),
     Row(
         "ogm",
         {"variant": "official", "scope": "weights"},
         {"reference": "min"},
         still={"alpha": 0.0},
+        seeded=False,
         label="official",
     ),
+    Row("ogm", {"scores": "split"}, still={"alpha": 0.0}, seeded=False, label="split"),
+    Row("ogm", {"scores": "zero_out"}, still={"alpha": 0.0}, seeded=False, label="zero out"),
+    Row("ogm", {"scores": "probe", "seed": 2}, still={"alpha": 0.0}, label="probe"),
     Row(
         "ogm_ge",
         {"seed": 3},
@@ -100,6 +109,7 @@ ROWS = (
         noiseless=None,
         refused=OGM_REFUSED,
     ),
+    Row("ogm_ge", {"scores": "probe"}, noiseless=None, label="probe"),
     Row(
         "ogm_ge",
         {"variant": "official", "scope": "all", "alpha": 0.3},
@@ -107,6 +117,99 @@ ROWS = (
         noiseless=None,
         label="official",
     ),
+    Row(
+        "frequency",
+        {"eval_every": 1},
+        still=SLOW,
+        refused=(
+            *PERIODS_REFUSED,
+            ({"ratio": 0}, "ratio is 0"),
+            ({"soft_mask_scale": 1.5}, "soft_mask_scale is 1.5"),
+            ({"skip": "drop"}, "skip is 'drop'"),
+        ),
+    ),
+    Row(
+        "frequency",
+        {"signal_source": "probe", "threshold_delta": 0.0, "soft_mask_scale": 0.0, "seed": 1},
+        still=SLOW,
+        label="probe hard",
+    ),
+    Row(
+        "frequency",
+        {"signal_source": "both", "eval_every": 2, "probe_split": True, "probe_ema": "study"},
+        still=SLOW,
+        label="both",
+    ),
+    Row(
+        "frequency",
+        {"skip": "freeze", "eval_every": 2, "tau_base": 3.0, "kappa": 1.0},
+        still=SLOW,
+        label="freeze",
+    ),
+    Row("frequency", FIXED, still={"ratio": 1}, seeded=False, label="fixed"),
+    Row(
+        "frequency",
+        FIXED | {"skip": "freeze", "dominant": "visual", "ratio": 3, "probe_ema": "study"},
+        still={"ratio": 1},
+        seeded=False,
+        label="fixed freeze",
+    ),
+    Row(
+        "staleness",
+        {"eval_every": 1},
+        still=SLOW,
+        refused=(
+            *PERIODS_REFUSED,
+            ({"staleness": -1}, "staleness is -1"),
+            ({"lambda_comp": -0.1}, "lambda_comp is -0.1"),
+            ({"variant": "official"}, "variant is 'official'"),
+        ),
+    ),
+    Row(
+        "staleness",
+        {"variant": "study", "signal_source": "both", "tau_base": 3.0, "seed": 1},
+        still=SLOW,
+        label="study",
+    ),
+    Row(
+        "staleness",
+        {"signal_source": "probe", "threshold_delta": 0.0, "eval_every": 2, "probe_ema": "study"},
+        still=SLOW,
+        label="probe",
+    ),
+    Row("staleness", FIXED, still={"staleness": 0}, seeded=False, label="fixed"),
+    Row(
+        "staleness",
+        FIXED | {"variant": "study", "staleness": 3, "dominant": "visual", "lambda_comp": 0.2},
+        still={"staleness": 0},
+        seeded=False,
+        label="fixed study",
+    ),
+    Row(
+        "miles",
+        {"threshold": 0.05},
+        still={"reduction": 1.0},
+        refused=(
+            ({"threshold": -0.1}, "threshold is -0.1"),
+            ({"reduction": 0.0}, "reduction is 0.0"),
+            ({"reduction": 1.5}, "reduction is 1.5"),
+            ({"reset_other": 1}, "reset_other is 1"),
+            ({"signal": "train"}, "signal is 'train'"),
+        ),
+    ),
+    Row(
+        "miles",
+        {"threshold": 0.0, "reduction": 0.3, "reset_other": False, "signal": "test"},
+        still={"reduction": 1.0},
+        label="test",
+    ),
+    Row(
+        "static_scale",
+        {},
+        still={"scale": 1.0},
+        refused=(({"scale": -0.5}, "scale is -0.5"), ({"scale": True}, "scale is True")),
+    ),
+    Row("static_scale", {"modality": "audio", "scale": 0.0}, still={"scale": 1.0}, label="off"),
     Row(
         "throttle",
         {"eval_every": 2},
@@ -137,6 +240,19 @@ ROWS = (
         label="study",
     ),
     Row(
+        "boost_wrong",
+        {"eval_every": 2},
+        still={"alpha": 0.0},
+        refused=(*PROBE_REFUSED, ({"scale_max": 0.9}, "scale_max is 0.9")),
+    ),
+    Row(
+        "boost_random",
+        {"eval_every": 1, "seed": 5},
+        still={"alpha": 0.0},
+        noiseless=None,
+        refused=(*PROBE_REFUSED, ({"scale_max": 0.9}, "scale_max is 0.9")),
+    ),
+    Row(
         "noise",
         {"sigma": 0.5},
         noiseless={"sigma": 1e-9},
@@ -150,182 +266,3 @@ ROWS = (
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name} {row.label}".strip())
 counts = pytest.mark.parametrize("count", [2, 3, 6])
-
-
-# -------------------------------------------------------------------------------- the loop
-
-
-class Net(nn.Module):
-    """A convolutional encoder per modality; the same weights whatever the order of the names."""
-
-    def __init__(self, modalities: Iterable[str]) -> None:
-        super().__init__()
-        modalities = tuple(modalities)
-        encoders, heads = {}, {}
-        with torch.random.fork_rng(devices=[]):
-            for m in modalities:
-                torch.manual_seed(NAMES.index(m))
-                encoders[m] = nn.Sequential(
-                    nn.Conv2d(1, 3, 3),
-                    nn.BatchNorm2d(3),
-                    nn.ReLU(),
-                    nn.Flatten(),
-                    nn.Linear(12, SIZES[m]),
-                )
-                heads[m] = nn.Linear(SIZES[m], CLASSES)
-        self.encoders, self.heads = nn.ModuleDict(encoders), nn.ModuleDict(heads)
-
-    def encode(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {m: encoder(inputs[m]) for m, encoder in self.encoders.items()}
-
-    def fuse(self, features: dict[str, Tensor]) -> Outputs:
-        unimodal = {m: self.heads[m](z) for m, z in features.items()}
-        logits = sum(unimodal[m] for m in NAMES if m in unimodal)
-        return Outputs(logits, unimodal, features, lambda z: self.fuse(z).logits)
-
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        groups = {m: list(encoder.parameters()) for m, encoder in self.encoders.items()}
-        return {**groups, "fusion": list(self.heads.parameters())}
-
-
-def draw_batch(modalities: Iterable[str], seed: int) -> tuple[dict[str, Tensor], Tensor]:
-    labels = torch.randint(CLASSES, (BATCH,), generator=torch.Generator().manual_seed(seed))
-    inputs = {}
-    for m in modalities:
-        place = NAMES.index(m)
-        draw = torch.Generator().manual_seed(1000 * seed + place)
-        noise = torch.randn(BATCH, 1, 4, 4, generator=draw)
-        inputs[m] = noise + labels.view(-1, 1, 1, 1) / (1 + place)
-    return inputs, labels
-
-
-class Run:
-    """A training loop that calls every hook; ``method=None`` is the same loop without methods."""
-
-    def __init__(
-        self,
-        method: Modulator | None,
-        modalities: Iterable[str],
-        order: Callable[[dict], dict] = dict,
-        skip: tuple[str, ...] = (),
-    ) -> None:
-        self.method, self.skip, self.step = method, skip, 0
-        self.modalities = tuple(modalities)
-        self.net = Net(self.modalities)
-        self.groups = order(self.net.groups())
-        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.05, momentum=0.9)
-        self.records: list[dict[str, Tensor]] = []
-
-    def hook(self, name: str, otherwise: Any, *args: Any) -> Any:
-        if self.method is None or name in self.skip:
-            return otherwise
-        return getattr(self.method, name)(*args)
-
-    def advance(self, steps: int) -> Run:
-        for _ in range(steps):
-            self.one_step()
-        return self
-
-    def one_step(self) -> None:
-        epoch, batch = divmod(self.step, BATCHES)
-        clock = Clock(epoch + 1, self.step, batch, BATCHES, EPOCHS)
-        self.net.train()
-        inputs, labels = draw_batch(self.modalities, self.step)
-        for passed in self.hook("passes", (self.modalities,), self.modalities, clock):
-            features = self.net.encode({m: inputs[m] for m in passed})
-            features = self.hook("features", features, features, labels, clock)
-            outputs = self.net.fuse(features)
-            terms = {"fused": F.cross_entropy(outputs.logits, labels)}
-            terms = self.hook("terms", terms, terms, outputs, labels, clock)
-            self.optimizer.zero_grad()
-            if self.method is None or "backward" in self.skip:
-                sum(terms.values()).backward()
-            else:
-                self.method.backward(terms, outputs, self.groups)
-            if self.method is not None:
-                self.records.append(self.method.modulate(outputs, labels, self.groups, clock))
-            self.optimizer.step()
-        self.step += 1
-        if batch + 1 == BATCHES and self.method is not None:
-            self.net.eval()
-            with torch.no_grad():
-                inputs, labels = draw_batch(self.modalities, 10_000)
-                evaluation = Evaluation(self.net.fuse(self.net.encode(inputs)), labels)
-            metrics = Metrics(evaluation, evaluation)
-            self.method.epoch_end(metrics, self.optimizer, self.groups, clock)
-
-    def state(self) -> dict[str, Any]:
-        parts = {"net": self.net, "optimizer": self.optimizer, "method": self.method}
-        return {name: part.state_dict() for name, part in parts.items()}
-
-    def restore(self, state: dict[str, Any], step: int) -> Run:
-        self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.method.load_state_dict(state["method"])
-        self.step = step
-        return self
-
-
-STEPS = BATCHES * EPOCHS
-
-
-@functools.cache
-def plain_run(count: int) -> Run:
-    return Run(None, NAMES[:count]).advance(STEPS)
-
-
-def identical(a: Any, b: Any) -> bool:
-    """Return whether two nested states are equal, tensors bit for bit."""
-    if isinstance(a, Tensor):
-        return isinstance(b, Tensor) and torch.equal(a, b)
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(identical(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(identical, a, b))
-    return a == b
-
-
-def same_weights(a: Run, b: Run) -> bool:
-    return identical(a.net.state_dict(), b.net.state_dict())
-
-
-def bare(method: Modulator, count: int) -> Modulator:
-    return method
-
-
-def windowed(method: Modulator, count: int) -> Modulator:
-    return During(method, 0, 2)  # it ends after the place where the run is cut
-
-
-def chained(method: Modulator, count: int) -> Modulator:
-    partner = OGM(reference="mean") if method.name == "unimodal_losses" else UnimodalLosses()
-    return Chain(partner, During(method, 2, 3))
-
-
-@dataclass
-class Step:
-    """One step of two modalities, up to the call of ``modulate``."""
-
-    method: Modulator
-
-    def __post_init__(self) -> None:
-        self.clock = Clock(1, 0, BATCHES - 1, BATCHES, EPOCHS)
-        self.net = Net(NAMES[:2])
-        self.inputs, self.labels = draw_batch(NAMES[:2], 0)
-        self.groups = self.net.groups()
-        self.again()
-
-    def again(self, modalities: tuple[str, ...] = NAMES[:2]) -> None:
-        method = self.method
-        method.passes(modalities, self.clock)
-        features = self.net.encode(self.inputs)
-        features = {m: features[m] for m in modalities}
-        features = method.features(features, self.labels, self.clock)
-        self.outputs = self.net.fuse(features)
-        terms = {"fused": F.cross_entropy(self.outputs.logits, self.labels)}
-        terms = method.terms(terms, self.outputs, self.labels, self.clock)
-        self.net.zero_grad()
-        method.backward(terms, self.outputs, self.groups)
-
-    def modulate(self) -> dict[str, Tensor]:
-        return self.method.modulate(self.outputs, self.labels, self.groups, self.clock)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from methods_table import (
+from small_loop import (
     BATCHES,
     NAMES,
     STEPS,

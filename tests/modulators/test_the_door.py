@@ -8,17 +8,16 @@ import re
 
 import pytest
 import torch
-from methods_table import (
+from methods_table import ROWS, every_row
+from small_loop import (
     BATCH,
     CLASSES,
     HOOKS,
     NAMES,
-    ROWS,
     SIZES,
     Run,
     Step,
     bare,
-    every_row,
 )
 from torch import nn
 from torch.nn import functional as F
