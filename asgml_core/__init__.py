@@ -34,15 +34,23 @@ if TYPE_CHECKING:
     from asgml_core.datasets import MultimodalDataset as MultimodalDataset
     from asgml_core.models import LateFusion as LateFusion
     from asgml_core.models import build_model as build_model
+    from asgml_core.modulators import MILES as MILES
     from asgml_core.modulators import OGM as OGM
     from asgml_core.modulators import OGMGE as OGMGE
     from asgml_core.modulators import Boost as Boost
+    from asgml_core.modulators import BoostRandom as BoostRandom
+    from asgml_core.modulators import BoostWrong as BoostWrong
     from asgml_core.modulators import Chain as Chain
     from asgml_core.modulators import Clock as Clock
     from asgml_core.modulators import During as During
+    from asgml_core.modulators import Evaluation as Evaluation
+    from asgml_core.modulators import Frequency as Frequency
     from asgml_core.modulators import GradientNoise as GradientNoise
+    from asgml_core.modulators import Metrics as Metrics
     from asgml_core.modulators import Modulator as Modulator
     from asgml_core.modulators import Outputs as Outputs
+    from asgml_core.modulators import Staleness as Staleness
+    from asgml_core.modulators import StaticScale as StaticScale
     from asgml_core.modulators import Throttle as Throttle
     from asgml_core.modulators import UnimodalLosses as UnimodalLosses
     from asgml_core.profiles import profile as profile
@@ -51,19 +59,27 @@ if TYPE_CHECKING:
     from asgml_core.sweep import run_all as run_all
 
 _HOMES = {
+    "MILES": "modulators",
     "OGM": "modulators",
     "OGMGE": "modulators",
     "Boost": "modulators",
+    "BoostRandom": "modulators",
+    "BoostWrong": "modulators",
     "Chain": "modulators",
     "Clock": "modulators",
     "During": "modulators",
+    "Evaluation": "modulators",
+    "Frequency": "modulators",
     "GradientNoise": "modulators",
     "LateFusion": "models",
+    "Metrics": "modulators",
     "Modulator": "modulators",
     "MultimodalDataset": "datasets",
     "Outputs": "modulators",
     "RunConfig": "config",
     "RunRecord": "records",
+    "Staleness": "modulators",
+    "StaticScale": "modulators",
     "Throttle": "modulators",
     "UnimodalLosses": "modulators",
     "build_model": "models",
@@ -73,19 +89,27 @@ _HOMES = {
 }
 
 __all__ = [
+    "MILES",
     "OGM",
     "OGMGE",
     "Boost",
+    "BoostRandom",
+    "BoostWrong",
     "Chain",
     "Clock",
     "During",
+    "Evaluation",
+    "Frequency",
     "GradientNoise",
     "LateFusion",
+    "Metrics",
     "Modulator",
     "MultimodalDataset",
     "Outputs",
     "RunConfig",
     "RunRecord",
+    "Staleness",
+    "StaticScale",
     "Throttle",
     "UnimodalLosses",
     "build_model",

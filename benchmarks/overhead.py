@@ -126,7 +126,7 @@ def measure(step: Step, repeats: int) -> pd.DataFrame:
                     shares.setdefault((name, at_probes), []).append(100 * inside / outside)
                     rest.append(outside)
     print(f"a step takes {statistics.median(rest):.3f} s without the hooks")
-    return pd.DataFrame([_row(name, shares, len(probed[name])) for name in methods])
+    return pd.DataFrame([_row(name, shares, len(probed[name])) for name in methods]).round(2)
 
 
 def _row(name: str, shares: dict[tuple[str, bool], list[float]], times: int) -> dict[str, Any]:
@@ -136,10 +136,10 @@ def _row(name: str, shares: dict[tuple[str, bool], list[float]], times: int) -> 
     low, _, high = statistics.quantiles(plain, n=4)
     return {
         "method": name,
-        "step": cost,
-        "quartiles": f"{low:.2f} to {high:.2f}",
-        "probe_step": at_probes,
-        "amortised": (1 - weight) * cost + weight * at_probes if times else cost,
+        "step without probes": cost,
+        "its quartiles": f"{low:.2f} to {high:.2f}",
+        "step with probes": at_probes,
+        "mean of an epoch": (1 - weight) * cost + weight * at_probes if times else cost,
     }
 
 
@@ -154,7 +154,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     started = time.perf_counter()
     table = measure(Step(given.size, given.batch, given.width), given.repeats)
-    print(table.round(2).to_string(index=False))
+    print(table.to_string(index=False))
     settings = " ".join(f"--{name} {value}" for name, value in vars(given).items())
     came_from = {
         "command": f"python benchmarks/overhead.py {settings}",

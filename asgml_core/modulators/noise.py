@@ -26,6 +26,7 @@ class GradientNoise(Modulator):
         seed: of the noise.
 
     In the study it follows the scaling of throttle or boost, so it stands after them in a chain.
+    Source: the study's continuous mode. One normal number per gradient value and step.
     """
 
     name = "noise"

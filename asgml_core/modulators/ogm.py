@@ -54,9 +54,9 @@ def ogm_coefficients(scores: Tensor, alpha: float, reference: Reference = "pair"
     Raises:
         ValueError: for ``"pair"`` with other than two modalities.
 
-    Source: the same section, and the official code; ``"mean"`` the study's later work, ``"min"``
-    BalanceBenchmark. Differs from the official code in one case: where both scores are 0 it gives
-    NaN, and here that is a tie.
+    Source: OGM-GE (Peng et al., CVPR 2022), equation 10 as the official code names it; ``"mean"``
+    the study's later work, ``"min"`` BalanceBenchmark. Differs from the official code in one case:
+    where both scores are 0 it gives NaN, and here that is a tie.
     """
     check_one_of("reference", reference, ("pair", "mean", "min"))
     if reference != "pair":
@@ -107,8 +107,8 @@ class OGM(Modulator):
 
     One softmax per step; ``"split"`` and ``"zero_out"`` also pass the head M + 1 and M times, and
     ``"probe"`` takes one step of softmax regression.
-    Source: OGM-GE (Peng et al., CVPR 2022), "On-the-fly gradient modulation"; official code
-    ``main.py``. Differs from it in nothing but what ``variant`` and ``scores`` say.
+    Source: OGM-GE (Peng et al., CVPR 2022), equation 10 as the official code names it; official
+    code ``main.py``. Differs from it in nothing but what ``variant`` and ``scores`` say.
 
     Raises:
         ValueError: in the first step, for ``"split"`` where the head is not additive.

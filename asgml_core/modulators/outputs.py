@@ -83,7 +83,7 @@ class Outputs:
         first = parts[0]
         for part in parts:
             for kind in ("unimodal_logits", "features"):
-                if tuple(getattr(part, kind)) != tuple(getattr(first, kind)):
+                if tuple(getattr(part, kind) or ()) != tuple(getattr(first, kind) or ()):
                     raise ValueError(
                         f"the {kind} of the micro-batches have the modalities "
                         f"{tuple(getattr(first, kind))} and {tuple(getattr(part, kind))}; "
@@ -95,7 +95,10 @@ class Outputs:
                 m: torch.cat([part.unimodal_logits[m].detach() for part in parts])
                 for m in first.unimodal_logits
             },
-            {m: torch.cat([part.features[m].detach() for part in parts]) for m in first.features},
+            {
+                m: torch.cat([part.features[m].detach() for part in parts])
+                for m in first.features or ()
+            },
             first.fuse,
         )
 

@@ -18,7 +18,8 @@ class UnimodalLosses(Modulator):
         fused: keep the fused loss ``CE(o, y)``; ``False`` trains on the unimodal losses alone.
 
     The terms are named by modality, so that a later part of a chain can drop or weigh one.
-    Source: the study's loss, ``CE(o, y) + gamma * sum_m CE(o_m, y)``.
+    Source: the study's loss, ``CE(o, y) + gamma * sum_m CE(o_m, y)``. One cross-entropy per
+    modality and step.
     """
 
     name = "unimodal_losses"

@@ -43,7 +43,8 @@ def whole_batch(outputs: Outputs, labels: Tensor, group: Any = None) -> tuple[Ou
         padded[: len(share)] = share
         return torch.cat([piece[:n] for piece, n in zip(gathered(padded), sizes, strict=True)])
 
-    tensors = [outputs.logits, *outputs.unimodal_logits.values(), *outputs.features.values()]
+    features = outputs.features or {}
+    tensors = [outputs.logits, *outputs.unimodal_logits.values(), *features.values()]
     columns = [t.detach().flatten(1).float() for t in tensors]
     together = joined(torch.cat(columns, 1)).split([c.shape[1] for c in columns], 1)
     whole = [
@@ -55,7 +56,7 @@ def whole_batch(outputs: Outputs, labels: Tensor, group: Any = None) -> tuple[Ou
         Outputs(
             whole[0],
             dict(zip(outputs.unimodal_logits, whole[1:count], strict=True)),
-            dict(zip(outputs.features, whole[count:], strict=True)),
+            dict(zip(features, whole[count:], strict=True)),
             outputs.fuse,
         ),
         joined(labels),
