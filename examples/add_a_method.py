@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import toy
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+import toy
 from asgml_core import Chain, Clock, During, Modulator, Outputs, RunRecord, profile, run
 from asgml_core.checks import check_number
 from asgml_core.config import MethodConfig

@@ -6,11 +6,11 @@ they need in float32.
 
 from __future__ import annotations
 
-import toy
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+import toy
 from asgml_core import OGMGE, Boost, Chain, Clock, Modulator, Outputs
 
 EPOCHS = 6
@@ -25,8 +25,9 @@ def train(modulator: Modulator) -> toy.Net:
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     loader = DataLoader(toy.Items(1000, seed=1), batch_size=50, shuffle=True)
     for epoch in range(EPOCHS):
-        for i, (inputs, labels) in enumerate(loader):
-            inputs, labels = {m: x.to(device) for m, x in inputs.items()}, labels.to(device)
+        for i, (batch, classes) in enumerate(loader):
+            inputs = {m: x.to(device) for m, x in batch.items()}
+            labels = classes.to(device)
             with torch.autocast(device, dtype=torch.bfloat16):
                 outputs = Outputs(*net(inputs))
                 loss = F.cross_entropy(outputs.logits, labels)

@@ -12,13 +12,13 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import toy
 import torch
 import torch.distributed as dist
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
 
+import toy
 from asgml_core import OGMGE, Boost, Chain, Clock, Modulator, Outputs, UnimodalLosses
 from asgml_core.modulators import Frequency
 

@@ -6,11 +6,11 @@ sees the batch whose gradient the step will use, and the clock counts optimizer 
 
 from __future__ import annotations
 
-import toy
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+import toy
 from asgml_core import OGMGE, Boost, Chain, Clock, Modulator, Outputs
 
 EPOCHS = 6

@@ -1,9 +1,9 @@
-"""Hugging Face Trainer: a mixin and a callback that call a modulator once per optimizer step.
+"""Hugging Face Trainer: a subclass and a callback that call a modulator once per optimizer step.
 
-The mixin's `compute_loss` keeps the outputs of each micro-batch of `gradient_accumulation_steps`; the
-callback joins them in `on_pre_optimizer_step`, after the Trainer has unscaled and clipped the
-gradients. The modulator's state is written beside each checkpoint and read again by
-`train(resume_from_checkpoint=...)`. Methods that need `epoch_end` (MILES) are not covered.
+`compute_loss` keeps the outputs of each micro-batch of `gradient_accumulation_steps`. The callback
+joins them in `on_pre_optimizer_step`, after the Trainer has unscaled and clipped the gradients. The
+modulator's state is written into each checkpoint's folder, and read from there by
+`train(resume_from_checkpoint=FOLDER)`. Methods that need `epoch_end`, as MILES, are not covered.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import toy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+import toy
 from asgml_core import OGMGE, Boost, Chain, Clock, Modulator, Outputs, UnimodalLosses
 
 
@@ -102,8 +102,9 @@ def fit(modulator: Modulator, folder: str, resume: str | None = None, **settings
     settings = {
         "num_train_epochs": 4, "per_device_train_batch_size": 15, "gradient_accumulation_steps": 4,
         "optim": "sgd", "learning_rate": 0.1, "lr_scheduler_type": "constant", "save_steps": 24,
-        "remove_unused_columns": False, "dataloader_pin_memory": torch.cuda.is_available(),
-        "report_to": "none", "logging_strategy": "no", "disable_tqdm": True, **settings,
+        "label_names": ["labels"], "remove_unused_columns": False, "report_to": "none",
+        "dataloader_pin_memory": torch.cuda.is_available(), "logging_strategy": "no",
+        "disable_tqdm": True, **settings,
     }  # fmt: skip
     arguments = TrainingArguments(folder, **settings)
     rows = Rows(toy.Items(960, seed=1))

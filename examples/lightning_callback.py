@@ -1,10 +1,9 @@
 """PyTorch Lightning: a callback that calls a modulator once per optimizer step.
 
-The module hands the callback its loss terms and outputs in `training_step`, and its outputs in
+The module hands the callback its terms and outputs in `training_step`, and its outputs in
 `validation_step`. The callback joins the micro-batches of `accumulate_grad_batches`, edits the
-gradients after Lightning has unscaled them and before it clips them, and keeps the modulator's state
-in Lightning's checkpoints. For automatic optimization with one optimizer, and one validation an
-epoch.
+gradients after Lightning has unscaled and before it clips them, and keeps the modulator's state in
+Lightning's checkpoints. For automatic optimization, one optimizer and one validation an epoch.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytorch_lightning as pl
-import toy
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+import toy
 from asgml_core import OGMGE, Boost, Chain, Clock, Modulator, Outputs, UnimodalLosses
 from asgml_core.modulators import MILES, Evaluation, Metrics
 from asgml_core.modulators.whole_batch import whole_batch

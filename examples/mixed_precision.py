@@ -1,17 +1,17 @@
 """Mixed precision in float16: autocast and a GradScaler.
 
-The order is `scaler.scale(loss).backward()`, `scaler.unscale_`, `modulate`, `scaler.step`. On a step
-whose gradients overflow `modulate` does nothing and changes no state, as the scaler will leave that
-step out. The scale starts far too high here, so that this happens.
+The order is `scaler.scale(loss).backward()`, `scaler.unscale_`, `modulate`, `scaler.step`. Where a
+gradient in `groups` overflows, `modulate` does nothing and changes no state: the scaler leaves that
+step out, too. So `groups` holds all parameters here. The scale starts too high, so that it happens.
 """
 
 from __future__ import annotations
 
-import toy
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+import toy
 from asgml_core import OGMGE, Boost, Chain, Clock, Modulator, Outputs
 
 EPOCHS = 6
@@ -23,13 +23,15 @@ def train(modulator: Modulator, scale: float) -> tuple[toy.Net, int]:
     torch.manual_seed(0)
     net = toy.Net().to(device)
     groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups["fusion"] = list(net.heads.parameters())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler(device, init_scale=scale)
     loader = DataLoader(toy.Items(1000, seed=1), batch_size=50, shuffle=True)
     left_out = 0
     for epoch in range(EPOCHS):
-        for i, (inputs, labels) in enumerate(loader):
-            inputs, labels = {m: x.to(device) for m, x in inputs.items()}, labels.to(device)
+        for i, (batch, classes) in enumerate(loader):
+            inputs = {m: x.to(device) for m, x in batch.items()}
+            labels = classes.to(device)
             with torch.autocast(device, dtype=torch.float16):
                 outputs = Outputs(*net(inputs))
                 loss = F.cross_entropy(outputs.logits, labels)

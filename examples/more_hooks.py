@@ -7,11 +7,11 @@ optimizer has a parameter group for each encoder, and its validation part is hel
 
 from __future__ import annotations
 
-import toy
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+import toy
 from asgml_core import Chain, Clock, Modulator, Outputs, UnimodalLosses
 from asgml_core.modulators import MILES, Evaluation, Frequency, Metrics
 

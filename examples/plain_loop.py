@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import toy
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+import toy
 from asgml_core import OGMGE, Boost, Chain, Clock, Modulator, Outputs
 
 EPOCHS = 6

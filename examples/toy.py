@@ -47,10 +47,10 @@ class Net(nn.Module):
             {
                 m: nn.Sequential(
                     nn.Conv2d(channels, width, 3, stride=2, padding=1),
-                    nn.ReLU(),
+                    nn.GELU(),
                     nn.Flatten(),
                     nn.Linear(width * (SIDE // 2) ** 2, features),
-                    nn.ReLU(),
+                    nn.GELU(),
                 )
                 for m, channels in CHANNELS.items()
             }

@@ -69,10 +69,11 @@ def test_the_lock_covers_what_the_project_asks_for(requirement: Requirement):
 def test_every_import_is_declared():
     owners = importlib.metadata.packages_distributions()
     declared = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
+    folders = ("asgml_core", "examples", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     own = {path.name for path in ROOT.iterdir()} | {
-        path.stem for path in ROOT.glob("tests/**/*.py")
+        path.stem for path in files if not path.is_relative_to(ROOT / "asgml_core")
     }
-    files = [path for folder in ("asgml_core", "tests") for path in (ROOT / folder).rglob("*.py")]
     names = set().union(*map(imported, files)) - set(sys.stdlib_module_names) - own
     undeclared = {
         name
@@ -101,7 +102,7 @@ def test_the_conda_environment_names_what_the_project_names():
     constraint, project = pip["pip"]
     assert constraint == "-c requirements.lock"
     extras = Requirement(project.replace("-e .", "name")).extras
-    assert extras == {"book", "dev"}
+    assert extras == {"book", "dev", "examples"}
     assert extras <= set(EXTRAS)
     assert "pip" in conda
 

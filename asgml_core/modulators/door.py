@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
+from asgml_core.modulators.editing import norms_of
 from asgml_core.modulators.outputs import Groups
 
 
 def gradients_are_finite(groups: Groups) -> bool:
     """Return whether every gradient is finite; on a GPU this waits for it."""
     found = [p.grad for parameters in groups.values() for p in parameters if p.grad is not None]
-    norms = torch.stack(torch._foreach_norm(found, dtype=torch.float32))
-    if bool(norms.isfinite().all()):
+    if bool(norms_of(found).isfinite().all()):
         return True
     return all(bool(g.isfinite().all()) for g in found)  # the square of a large number overflows
 

@@ -48,12 +48,17 @@ def scale_gradients(gradients: Sequence[Tensor], scale: Tensor | float) -> None:
         torch._foreach_mul_(list(gradients), scale)
 
 
+def norms_of(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the Euclidean norm of each gradient, ``(K,)``; float64 if one is that, or float32."""
+    # Not in half precision: the squares would overflow.
+    double = any(g.dtype == torch.float64 for g in gradients)
+    dtype = torch.float64 if double else torch.float32
+    return torch.stack(torch._foreach_norm(list(gradients), dtype=dtype))
+
+
 def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
     """Return the Euclidean norm of all gradients together, 0-dim; 0 where there are none."""
-    if not gradients:
-        return torch.zeros(())
-    # In float32: the squares of half-precision gradients overflow.
-    return torch.stack(torch._foreach_norm(list(gradients), dtype=torch.float32)).norm()
+    return norms_of(gradients).norm() if gradients else torch.zeros(())
 
 
 def set_rate_factor(

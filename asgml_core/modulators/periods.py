@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from asgml_core.checks import check_count, check_number, check_one_of
 from asgml_core.modulators.editing import gradient_norm, gradients_of
-from asgml_core.modulators.outputs import Clock, Groups, Outputs
+from asgml_core.modulators.outputs import Clock, Groups, Metrics, Outputs
 from asgml_core.modulators.probing import ProbeEMA, Probing, relative_dominance
 from asgml_core.probes import Probes
 
@@ -151,9 +151,15 @@ class AdaptivePeriods(Probing):
         losses = torch.where(losses.isfinite(), losses, before)
         self.losses = torch.cat([self.losses, losses])[-LOSSES_KEPT:]
 
-    def epoch_end(self, *args: Any) -> dict[str, Tensor]:
+    def epoch_end(
+        self,
+        metrics: Metrics,
+        optimizer: torch.optim.Optimizer,
+        groups: Groups,
+        clock: Clock,
+    ) -> dict[str, Tensor]:
         """As for any method guided by probes; nothing where the periods are fixed."""
-        return super().epoch_end(*args) if self.measures else {}
+        return super().epoch_end(metrics, optimizer, groups, clock) if self.measures else {}
 
     def speeds(self) -> Tensor:
         """Return the learning speeds ``(M,)`` of what was followed so far."""

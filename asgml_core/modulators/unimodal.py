@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from asgml_core.checks import check_flag, check_number
 from asgml_core.modulators.base import Modulator
-from asgml_core.modulators.outputs import Clock, Outputs
+from asgml_core.modulators.outputs import Clock, Groups, Outputs
 
 
 class UnimodalLosses(Modulator):
@@ -33,10 +33,13 @@ class UnimodalLosses(Modulator):
         self, terms: dict[str, Tensor], outputs: Outputs, labels: Tensor, clock: Clock
     ) -> dict[str, Tensor]:
         """Add one term per modality."""
-        self.count("acted")
         kept = terms if self.fused else {k: v for k, v in terms.items() if k != "fused"}
         unimodal = {
             m: self.gamma * F.cross_entropy(logits, labels)
             for m, logits in outputs.unimodal_logits.items()
         }
         return {**kept, **unimodal}
+
+    def measure(self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock) -> None:
+        """Count the step, once, however many micro-batches it had."""
+        self.count("acted")

@@ -75,6 +75,7 @@ PERIODS_REFUSED = (
     ({"seed": 1.5}, "seed is 1.5"),
 )
 FIXED = {"adaptation": "fixed"}
+QUICK = {"eval_every": 2, "probe_steps": 3}
 SLOW = {"tau_max": 1.0}  # of an adaptive method: every period is 1
 ROWS = (
     Row(
@@ -119,7 +120,7 @@ ROWS = (
     ),
     Row(
         "frequency",
-        {"eval_every": 1},
+        {},
         still=SLOW,
         refused=(
             *PERIODS_REFUSED,
@@ -130,19 +131,19 @@ ROWS = (
     ),
     Row(
         "frequency",
-        {"signal_source": "probe", "threshold_delta": 0.0, "soft_mask_scale": 0.0, "seed": 1},
+        QUICK | {"signal_source": "probe", "threshold_delta": 0.0, "soft_mask_scale": 0.0},
         still=SLOW,
         label="probe hard",
     ),
     Row(
         "frequency",
-        {"signal_source": "both", "eval_every": 2, "probe_split": True, "probe_ema": "study"},
+        QUICK | {"signal_source": "both", "probe_split": True, "probe_ema": "study", "seed": 1},
         still=SLOW,
         label="both",
     ),
     Row(
         "frequency",
-        {"skip": "freeze", "eval_every": 2, "tau_base": 3.0, "kappa": 1.0},
+        QUICK | {"skip": "freeze", "tau_base": 3.0, "kappa": 1.0},
         still=SLOW,
         label="freeze",
     ),
@@ -156,7 +157,7 @@ ROWS = (
     ),
     Row(
         "staleness",
-        {"eval_every": 1},
+        {"eval_every": 1, "probe_steps": 3},
         still=SLOW,
         refused=(
             *PERIODS_REFUSED,
@@ -167,13 +168,13 @@ ROWS = (
     ),
     Row(
         "staleness",
-        {"variant": "study", "signal_source": "both", "tau_base": 3.0, "seed": 1},
+        QUICK | {"variant": "study", "signal_source": "both", "tau_base": 3.0, "seed": 1},
         still=SLOW,
         label="study",
     ),
     Row(
         "staleness",
-        {"signal_source": "probe", "threshold_delta": 0.0, "eval_every": 2, "probe_ema": "study"},
+        QUICK | {"signal_source": "probe", "threshold_delta": 0.0, "probe_ema": "study"},
         still=SLOW,
         label="probe",
     ),

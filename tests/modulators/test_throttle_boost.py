@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import pytest
 import torch
-from torch import Tensor, nn
+from naive_parts import SIZES, NaiveProbes, Net, draw_batch, middles, same
+from torch import Tensor
 from torch.nn import functional as F
 
 from asgml_core.modulators import Boost, Clock, During, Evaluation, Metrics, Outputs, Throttle
-from asgml_core.probes import Probes
 
-CLASSES = 3
 BATCHES = 10
 EPOCHS = 2
-SIZES = {"audio": 5, "visual": 4, "text": 6, "touch": 3, "depth": 5, "pose": 2}
-STRENGTHS = {"audio": 2.0, "visual": 1.0, "text": 0.5, "touch": 0.2, "depth": 0.1, "pose": 0.0}
-
-
-class Net(nn.Module):
-    """A linear encoder per modality with a feature size of its own, and one head on all."""
-
-    def __init__(self, modalities: list[str]) -> None:
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(7)
-            self.encoders = nn.ModuleDict(
-                {m: nn.Sequential(nn.Linear(4, SIZES[m]), nn.Tanh()) for m in modalities}
-            )
-            self.head = nn.Linear(sum(SIZES[m] for m in modalities), CLASSES)
-
-    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
-        features = {m: encoder(inputs[m]) for m, encoder in self.encoders.items()}
-        logits = self.head(torch.cat(list(features.values()), 1))
-        return Outputs(logits, dict.fromkeys(features, logits), features)
-
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        return {m: list(encoder.parameters()) for m, encoder in self.encoders.items()}
-
-
-def draw_batch(modalities: list[str], size: int, seed: int) -> tuple[dict[str, Tensor], Tensor]:
-    """Draw inputs that tell the label, each modality in its own strength, and the labels."""
-    draw = torch.Generator().manual_seed(seed)
-    labels = torch.randint(CLASSES, (size,), generator=draw)
-    signal = F.one_hot(labels, 4).float()
-    inputs = {m: STRENGTHS[m] * signal + torch.randn(size, 4, generator=draw) for m in modalities}
-    return inputs, labels
 
 
 @dataclass
@@ -57,20 +22,13 @@ class Naive:
 
     kind: str
     modalities: list[str]
-    starts: dict[str, nn.Linear]
     alpha: float
     limit: float
-    steps: int
-    split: bool
     times: frozenset[int]
-    adams: dict[str, torch.optim.Adam] = field(init=False)
-    accuracies: dict[str, float] = field(init=False)
-    readings: dict[str, float] = field(init=False, default_factory=dict)
+    probes: NaiveProbes
     scales: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.adams = {m: torch.optim.Adam(p.parameters(), lr=1e-3) for m, p in self.starts.items()}
-        self.accuracies = dict.fromkeys(self.modalities, 0.0)
         self.scales = dict.fromkeys(self.modalities, 1.0)
 
     def edit(self, outputs: Outputs, labels: Tensor, groups, batch: int) -> None:
@@ -78,59 +36,19 @@ class Naive:
             for p in groups[m]:
                 p.grad *= self.scales[m]
         if batch + 1 in self.times:
-            self.probe(outputs, labels)
+            self.probes.read(outputs, labels)
             target = self.target()
             for m in self.modalities:
                 self.scales[m] = 0.3 * target[m] + 0.7 * self.scales[m]
 
-    def probe(self, outputs: Outputs, labels: Tensor) -> None:
-        half = len(labels) // 2
-        for m in self.modalities:
-            z = outputs.features[m].detach()
-            seen = (z[:half], labels[:half]) if self.split else (z, labels)
-            unseen = (z[half:], labels[half:]) if self.split else (z, labels)
-            for _ in range(self.steps):
-                self.adams[m].zero_grad()
-                F.cross_entropy(self.starts[m](seen[0]), seen[1]).backward()
-                self.adams[m].step()
-            self.average(m, *unseen)
-
-    def average(self, m: str, z: Tensor, labels: Tensor) -> None:
-        right = sum(
-            int(row.argmax()) == int(label)
-            for row, label in zip(self.starts[m](z), labels, strict=True)
-        )
-        self.readings[m] = right / len(labels)
-        self.accuracies[m] = 0.1 * self.readings[m] + 0.9 * self.accuracies[m]
-
     def target(self) -> dict[str, float]:
-        low, high = min(self.accuracies.values()), max(self.accuracies.values())
-        gap = high - low
+        gap, low = self.probes.gap(), min(self.probes.accuracies.values())
         if gap < 1e-8:
             return dict.fromkeys(self.modalities, 1.0)
-        share = {m: (a - low) / gap for m, a in self.accuracies.items()}
+        share = {m: (a - low) / gap for m, a in self.probes.accuracies.items()}
         if self.kind == "throttle":
             return {m: max(1 - self.alpha * share[m], self.limit) for m in self.modalities}
         return {m: min(1 + self.alpha * (1 - share[m]), self.limit) for m in self.modalities}
-
-    def epoch_end(self, test: Evaluation) -> None:
-        for m in self.modalities:
-            self.average(m, test.outputs.features[m], test.labels)
-
-
-def starting_probes(modalities: list[str], seed: int) -> dict[str, nn.Linear]:
-    """Return the probes of a seed as they start: steps too small to change a float32."""
-    still = Probes(steps=1, learning_rate=1e-30, seed=seed)
-    sizes = [SIZES[m] for m in modalities]
-    features = {m: torch.ones(2, size) for m, size in zip(modalities, sizes, strict=True)}
-    still.measure(features, torch.tensor([0, 1]), CLASSES)
-    probes = {}
-    for i, m in enumerate(modalities):
-        probes[m] = nn.Linear(SIZES[m], CLASSES)
-        with torch.no_grad():
-            probes[m].weight.copy_(still.weight[i, :, : SIZES[m]])
-            probes[m].bias.copy_(still.bias[i])
-    return probes
 
 
 class Learner:
@@ -152,18 +70,6 @@ class Learner:
     def step(self) -> dict[str, Tensor]:
         self.optimizer.step()
         return self.net.state_dict()
-
-
-def same(found: dict[str, Tensor], expected: dict[str, float | Tensor]) -> None:
-    assert set(found) == set(expected)
-    for name, value in expected.items():
-        wanted = torch.as_tensor(value, dtype=torch.float32)
-        torch.testing.assert_close(found[name], wanted, rtol=1e-6, atol=1e-6, msg=name)
-
-
-def middles(batches: int) -> list[int]:
-    """The batch, from 1, in which the middle of each fifth of an epoch falls."""
-    return [math.ceil(Fraction((2 * k + 1) * batches, 10)) for k in range(5)]
 
 
 METHODS = {
@@ -192,8 +98,8 @@ def test_the_whole_trajectory(kind, count, eval_every, split, probe_ema):
         eval_every=eval_every, probe_steps=4, probe_split=split, probe_ema=probe_ema, seed=5
     )
     times = middles(BATCHES) if eval_every is None else range(eval_every, BATCHES + 1, eval_every)
-    times, probes = frozenset(times), starting_probes(modalities, 5)
-    naive = Naive(kind, modalities, probes, *ALPHAS[kind], 4, split, times)
+    probes = NaiveProbes(modalities, 5, steps=4, split=split)
+    naive = Naive(kind, modalities, *ALPHAS[kind], frozenset(times), probes)
     ours, theirs = Learner(modalities), Learner(modalities)
     test_inputs, test_labels = draw_batch(modalities, 40, seed=99)
     for step in range(EPOCHS * BATCHES):
@@ -205,11 +111,9 @@ def test_the_whole_trajectory(kind, count, eval_every, split, probe_ema):
         record = method.modulate(outputs[ours], labels, ours.net.groups(), clock)
         naive.edit(outputs[theirs], labels, theirs.net.groups(), batch)
         if batch + 1 in times:
-            expected |= {f"probe_accuracy/{m}": a for m, a in naive.accuracies.items()}
-            expected |= {f"probe_reading/{m}": a for m, a in naive.readings.items()}
-            expected["gap"] = max(naive.accuracies.values()) - min(naive.accuracies.values())
+            expected |= probes.record()
         same(record, expected)
-        same(dict(zip(modalities, method.accuracies, strict=True)), naive.accuracies)
+        same(dict(zip(modalities, method.accuracies, strict=True)), probes.accuracies)
         same(dict(zip(modalities, method.scales, strict=True)), naive.scales)
         same(ours.gradients(), theirs.gradients())
         same(ours.step(), theirs.step())
@@ -218,7 +122,7 @@ def test_the_whole_trajectory(kind, count, eval_every, split, probe_ema):
                 test = Evaluation(ours.net(test_inputs), test_labels)
             method.epoch_end(Metrics(None, test), ours.optimizer, ours.net.groups(), clock)
             if probe_ema == "study":
-                naive.epoch_end(test)
+                probes.epoch_end(test)
     assert int(method.measured) == EPOCHS * len(times)
     assert len(set(naive.scales.values())) > 1  # the run compares something that moved
 
