@@ -125,6 +125,9 @@ class Modulator(nn.Module):
         """
         return {}
 
+    def release(self, optimizer: torch.optim.Optimizer, groups: Groups) -> None:
+        """Undo what would outlast the method, such as learning rates; its window has ended."""
+
     # ------------------------------------------------------------------ the door
 
     def modulate(

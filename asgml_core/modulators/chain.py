@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from asgml_core.checks import check_count
 from asgml_core.modulators.base import Modulator, defines
-from asgml_core.modulators.editing import release_rates
 from asgml_core.modulators.outputs import Clock, Groups, Metrics, Outputs
 
 
@@ -122,6 +121,11 @@ class Chain(Modulator):
             _check_record(part, "epoch_end", made)
             record.update({f"{part.name}/{key}": value for key, value in made.items()})
         return record
+
+    def release(self, optimizer: torch.optim.Optimizer, groups: Groups) -> None:
+        """Tell every part."""
+        for part in self.chained:
+            part.release(optimizer, groups)
 
     def _uncalled(self, clock: Clock) -> list[str]:
         return [missing for part in self.chained for missing in part._uncalled(clock)]
@@ -236,11 +240,11 @@ class During(Modulator):
         groups: Groups,
         clock: Clock,
     ) -> dict[str, Tensor]:
-        """Tell the method while it is at work; when it leaves, give learning rates back."""
+        """Tell the method while it is at work; after its last epoch, let it release its hold."""
         if self.active(clock):
             record = self.part.epoch_end(metrics, optimizer, groups, clock)
             if clock.epoch == self.end:
-                release_rates(optimizer)
+                self.part.release(optimizer, groups)
             return record
         for part in self.parts():  # the loop did call it
             part._called.add("epoch_end")

@@ -92,20 +92,9 @@ def set_rate_factor(
             "a group of its own: SGD([{'params': groups[m]} for m in groups], lr=...)."
         )
     for group in theirs:
-        _set_factor(group, factor)
-
-
-def release_rates(optimizer: torch.optim.Optimizer) -> None:
-    """Give every parameter group its scheduled learning rate back."""
-    for group in optimizer.param_groups:
-        if "factor" in group:
-            _set_factor(group, 1.0)
-
-
-def _set_factor(group: dict[str, Any], factor: float) -> None:
-    # Not in place: a rate that is a tensor is shared by all groups.
-    group["lr"] = group["lr"] * (factor / group.get("factor", 1.0))
-    group["factor"] = factor
+        # Not in place: a rate that is a tensor is shared by all groups.
+        group["lr"] = group["lr"] * (factor / group.get("factor", 1.0))
+        group["factor"] = factor
 
 
 def spread(gradient: Tensor) -> Tensor:

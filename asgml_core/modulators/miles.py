@@ -137,7 +137,7 @@ class MILES(Modulator):
                 f"miles: signal is {self.signal!r}, but metrics.{self.signal} is None; hold out a "
                 "validation part, or choose the other signal."
             )
-        modalities = tuple(evaluation.accuracies)
+        self._modalities = modalities = tuple(evaluation.accuracies)
         accuracies = torch.tensor(list(evaluation.accuracies.values()), dtype=torch.float64)
         factors = miles_factors(
             evaluation.accuracy,
@@ -152,3 +152,9 @@ class MILES(Modulator):
         self.count("measured")
         rates = utilization_rates(evaluation.accuracy, accuracies)
         return {f"utilization/{m}": rate for m, rate in zip(modalities, rates, strict=True)}
+
+    def release(self, optimizer: torch.optim.Optimizer, groups: Groups) -> None:
+        """Give the encoders their scheduled learning rates back."""
+        for m in self._modalities if self.factors is not None else ():
+            set_rate_factor(optimizer, groups[m], 1.0, m)
+        self.factors = None
