@@ -29,7 +29,8 @@ def stack_features(features: Mapping[str, Tensor]) -> Tensor:
     """
     widest = max(z.shape[1] for z in features.values())
     finite = (z.detach().float().nan_to_num(0.0, 0.0, 0.0) for z in features.values())
-    return torch.stack([F.pad(z, (0, widest - z.shape[1])) for z in finite])
+    padded = [F.pad(z, (0, widest - z.shape[1])) for z in finite]
+    return torch.stack([z.to(padded[0].device) for z in padded])
 
 
 def probe_logits(weight: Tensor, bias: Tensor, features: Tensor) -> Tensor:
@@ -215,5 +216,6 @@ class Probes(nn.Module):
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         for name in self._STATE:
             saved = state_dict.get(prefix + name)
-            self._buffers[name] = None if saved is None else torch.empty_like(saved)
+            place = self.taken.device
+            self._buffers[name] = None if saved is None else torch.empty_like(saved, device=place)
         super()._load_from_state_dict(state_dict, prefix, *args)

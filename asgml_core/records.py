@@ -107,7 +107,10 @@ class RunRecord:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """Losses, norms, coefficients, scales and probe accuracies at every step, as a table."""
+        """Losses, norms, coefficients, scales and probe accuracies at every step, as a table.
+
+        ``loss/<m>`` is the term as it entered the loss: 0 where a method left it out.
+        """
         import pandas as pd
 
         with np.load(self.folder / STEPS, allow_pickle=False) as archive:

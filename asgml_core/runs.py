@@ -95,8 +95,8 @@ def build_modulator(config: RunConfig) -> Chain:
             options["seed"] = config.seed
         part = cls(**options)
         epochs, start, end = config.train.epochs, method.start, method.end
-        if start is None and end is None and cls.window is not None:
-            start, end = int(cls.window[0] * epochs), max(1, int(cls.window[1] * epochs))
+        if start is None and end is None and (window := part.default_window(epochs)):
+            start, end = window
         if start is not None or end is not None:
             part = During(part, start or 0, epochs if end is None else end)
         parts.append(part)

@@ -221,7 +221,7 @@ def config(name: str, base: RunConfig) -> RunConfig:
     Raises:
         ValueError: for a name that the study does not have.
     """
-    if name in ARMS or name.endswith("_only") or name.startswith("static_scale_"):
+    if name in ARMS or name.endswith("_only") or name.startswith(_STATIC):
         return arm(name, base)
     run = named_run(name)
     methods = _methods(run, base)
@@ -239,7 +239,7 @@ def arm(name: str, base: RunConfig) -> RunConfig:
     boost at alpha .5.
 
     Raises:
-        ValueError: when a method has no such name or option.
+        ValueError: when there is no such arm.
     """
     if name == "joint_only":
         return base.replace(run_id=name, methods=())
@@ -253,11 +253,14 @@ def arm(name: str, base: RunConfig) -> RunConfig:
             model={"head": "concat_linear"},
             data={"modalities": (name.removesuffix("_only"),)},
         )
+    if name not in _PLAIN_ARMS and not name.startswith(_STATIC):
+        raise ValueError(f"there is no arm {name!r}; there are {', '.join(ARMS)}.")
     method = MethodConfig(name=name) if name in _PLAIN_ARMS else _static_scale(name)
     methods = (MethodConfig(name="unimodal_losses"), method)
     return base.replace(run_id=name, methods=_for_data(methods, base))
 
 
+_STATIC = "static_scale_"
 _PLAIN_ARMS = ("ogm", "boost_wrong", "boost_random")
 _MILES_TRAINING = {
     "optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 1e-4, "drop_at": 1.0,
@@ -265,7 +268,7 @@ _MILES_TRAINING = {
 
 
 def _static_scale(name: str) -> MethodConfig:
-    modality = name.removeprefix("static_scale_")
+    modality = name.removeprefix(_STATIC)
     return MethodConfig(name="static_scale", options={"modality": modality, "scale": 1.5})
 
 

@@ -48,7 +48,7 @@ class Modulator(nn.Module):
     #: The name in the registry and in records, like_this; by default the class's, in lower case.
     name: str = "modulator"
     #: First and last epoch of the default window, as shares of a run's epochs; ``None``: always. It
-    #: is read by ``asgml_core.run`` alone; in a loop of one's own, wrap the method in ``During``.
+    #: counts in ``asgml_core.run`` alone; in a loop of one's own, wrap the method in ``During``.
     window: tuple[float, float] | None = None
     #: True for a method that must measure before it can act.
     measures: bool = False
@@ -173,10 +173,18 @@ class Modulator(nn.Module):
         self._check_called(clock)
         if not (gradients_are_finite(groups) if finite is None else finite):
             return {}
-        self._modalities = tuple(outputs.unimodal_logits)
+        for part in self.modules():
+            if isinstance(part, Modulator):
+                part._modalities = tuple(outputs.unimodal_logits)
         outputs, labels = whole_batch(outputs, labels, process_group)
         self.measure(outputs, labels, groups, clock)
         return self.gradients(outputs, labels, groups, clock)
+
+    def default_window(self, epochs: int) -> tuple[int, int] | None:
+        """Return the first and last epoch of the default window in a run of so many epochs."""
+        if self.window is None:
+            return None
+        return int(self.window[0] * epochs), max(1, int(self.window[1] * epochs))
 
     def schedule(self, clock: Clock) -> dict[str, int]:
         """Return what the method takes from the length of a run, such as its probe period.
@@ -222,8 +230,8 @@ class Modulator(nn.Module):
             raise RuntimeError(
                 f"{', '.join(missing)} was not called in this step, and the method needs it: call "
                 "passes, features, terms and backward on the modulator before modulate, such as "
-                "terms = modulator.terms({'fused': loss}, outputs, labels, clock), and epoch_end "
-                "after each epoch."
+                "terms = modulator.terms({'fused': ..., 'audio': ...}, outputs, labels, clock) "
+                "with every term of the loss by name, and epoch_end after each epoch."
             )
         for part in self.modules():
             if isinstance(part, Modulator):
@@ -282,7 +290,7 @@ class Modulator(nn.Module):
             if saved is None:
                 self._buffers[name] = None
             elif current is None or current.shape != saved.shape:
-                self._buffers[name] = torch.empty_like(saved)
+                self._buffers[name] = torch.empty_like(saved, device=self.acted.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -64,6 +64,10 @@ def _check_parameters(modalities: tuple[str, ...], groups: Groups) -> None:
                     f"groups[{m!r}] holds a {type(p).__name__}, but must be a list of parameters: "
                     "list(encoder.parameters())."
                 )
+            if owner.get(id(p)) == m:
+                raise ValueError(
+                    f"groups[{m!r}] holds a parameter twice, which would be edited twice."
+                )
             if owner.setdefault(id(p), m) != m:
                 raise ValueError(
                     f"groups[{owner[id(p)]!r}] and groups[{m!r}] share a parameter, which would be "

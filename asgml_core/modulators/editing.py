@@ -45,6 +45,8 @@ def gradients_of(
 def scale_gradients(gradients: Sequence[Tensor], scale: Tensor | float) -> None:
     """Multiply gradients in place by one number or 0-dim tensor."""
     if gradients:
+        if isinstance(scale, Tensor):
+            scale = scale.to(gradients[0].device)
         torch._foreach_mul_(list(gradients), scale)
 
 
@@ -53,7 +55,8 @@ def norms_of(gradients: Sequence[Tensor]) -> Tensor:
     # Not in half precision: the squares would overflow.
     double = any(g.dtype == torch.float64 for g in gradients)
     dtype = torch.float64 if double else torch.float32
-    return torch.stack(torch._foreach_norm(list(gradients), dtype=dtype))
+    norms = torch._foreach_norm(list(gradients), dtype=dtype)
+    return torch.stack([norm.to(norms[0].device) for norm in norms])
 
 
 def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
@@ -124,22 +127,27 @@ class Random(nn.Module):
         super().__init__()
         self.seed = derive_seed(check_count("seed", seed, low=0), purpose)
         self._generator: torch.Generator | None = None
+        self._saved: dict[str, Any] = {"device": None, "state": None}
 
     def on(self, device: torch.device) -> torch.Generator:
-        """Return the generator, made on ``device`` at the first call."""
+        """Return the generator, made on ``device`` at the first call.
+
+        On another device of the same kind it goes on where it was, as a process of several must
+        that restores the state of the first; on one of another kind it starts from the seed.
+        """
         if self._generator is None or self._generator.device != device:
+            before = self.get_extra_state()
             self._generator = torch.Generator(device=device).manual_seed(self.seed)
+            if before["device"] == device.type:
+                self._generator.set_state(before["state"].cpu())
         return self._generator
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the device and the state of the generator, or ``None`` before its first use."""
+        """Return the kind of device and the state, both ``None`` before the first use."""
         if self._generator is None:
-            return {"device": None, "state": None}
-        return {"device": str(self._generator.device), "state": self._generator.get_state()}
+            return dict(self._saved)
+        return {"device": self._generator.device.type, "state": self._generator.get_state()}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restore :meth:`get_extra_state`."""
-        self._generator = None
-        if state["device"] is not None:
-            self._generator = torch.Generator(device=state["device"])
-            self._generator.set_state(state["state"].cpu())
+        self._generator, self._saved = None, dict(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ class Frequency(AdaptivePeriods):
         kappa: the longest period is at most ``kappa`` times the shortest; 1 or more.
         soft_mask_scale: of the gradient on a skipped step, from 0 (a hard skip) to 1.
         skip: ``"zero"`` masks the gradient alone, so that momentum and weight decay still move the
-            weights, as in the study; ``"freeze"`` takes the gradient away, and nothing moves them.
+            encoder, as in the study; ``"freeze"`` takes its gradient away, and nothing does.
         eval_every: batches between probe times; ``None``: one an epoch (the study: 100 of 105).
         probe_steps: Adam steps of the probes at a probe time.
         probe_split: measure on other items than trained on; the study did not.
@@ -51,6 +51,7 @@ class Frequency(AdaptivePeriods):
 
     name = "frequency"
     weighs_terms = True
+    at_rest = 1
 
     def __init__(  # noqa: PLR0913 - the study's own settings
         self,
@@ -73,36 +74,38 @@ class Frequency(AdaptivePeriods):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            adaptation, dominant, signal_source, tau_base, tau_min, tau_max, beta,
-            threshold_delta, kappa, eval_every, probe_steps, probe_split, probe_ema, seed,
+            adaptation=adaptation, dominant=dominant, signal_source=signal_source,
+            tau_base=tau_base, tau_min=tau_min, tau_max=tau_max, beta=beta,
+            threshold_delta=threshold_delta, kappa=kappa, eval_every=eval_every,
+            probe_steps=probe_steps, probe_split=probe_split, probe_ema=probe_ema, seed=seed,
         )  # fmt: skip
         self.ratio = check_count("ratio", ratio)
         self.soft_mask_scale = check_number("soft_mask_scale", soft_mask_scale, low=0.0, high=1.0)
         self.skip = check_one_of("skip", skip, ("zero", "freeze"))
-        self._periods: list[int] | None = None
 
-    def periods(self, outputs: Outputs) -> dict[str, int]:
-        """Return the period of each modality on this step.
+    @property
+    def given(self) -> int:
+        """The period of the dominant modality, where fixed."""
+        return self.ratio
 
-        Raises:
-            ValueError: when the periods are fixed and no modality is named ``dominant``.
-        """
-        modalities = tuple(outputs.unimodal_logits)
-        if self.adaptation == "fixed":
-            self.check_dominant(outputs)
-            return {m: self.ratio if m == self.dominant else 1 for m in modalities}
-        return dict(zip(modalities, self._periods or [1] * len(modalities), strict=True))
+    def decide(self, tau: Tensor) -> Tensor:
+        """Return the periods ``(M,)`` that ``tau`` calls for."""
+        return update_periods(tau, self.kappa)
 
     def terms(
         self, terms: dict[str, Tensor], outputs: Outputs, labels: Tensor, clock: Clock
     ) -> dict[str, Tensor]:
-        """Multiply the unimodal loss of a skipped modality by 0.
+        """Put 0 in the place of a skipped modality's unimodal loss.
 
-        The term stays, so that every parameter has a gradient on every step, as
-        ``DistributedDataParallel`` wants it.
+        It is a 0 that still hangs on the logits, so that every parameter has a gradient on every
+        step, as ``DistributedDataParallel`` wants it.
         """
-        skipped = {m for m, n in self.periods(outputs).items() if clock.step % n}
-        return {name: 0.0 * term if name in skipped else term for name, term in terms.items()}
+        skipped = {m for m, n in self.steps(outputs).items() if clock.step % n}
+        nothing = {m: outputs.unimodal_logits[m].nan_to_num(0.0, 0.0, 0.0) for m in skipped}
+        return {
+            name: 0.0 * nothing[name].sum() if name in nothing else term
+            for name, term in terms.items()
+        }
 
     def gradients(
         self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
@@ -110,7 +113,7 @@ class Frequency(AdaptivePeriods):
         """Mask the skipped encoders; at a probe time, then set the periods."""
         record, device = {}, outputs.logits.device
         acted = False
-        for m, n in self.periods(outputs).items():
+        for m, n in self.steps(outputs).items():
             updates = clock.step % n == 0
             if not updates and (gradients := gradients_of(groups[m])):
                 acted = True
@@ -122,17 +125,4 @@ class Frequency(AdaptivePeriods):
             record[f"period/{m}"] = torch.full((), float(n), device=device)
             record[f"updates/{m}"] = torch.full((), float(updates), device=device)
         self.count("acted", int(acted))
-        if self.measures and self.is_probe_time(clock):
-            record |= self.move_tau(outputs)
-            # The host must know who skips: a term is weighed before the next forward pass ends.
-            self._periods = update_periods(self.tau, self.kappa).tolist()
-        return record
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return the modalities and the periods."""
-        return {**super().get_extra_state(), "periods": self._periods}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restore :meth:`get_extra_state`."""
-        super().set_extra_state(state)
-        self._periods = state["periods"]
+        return record | self.next_steps(outputs, clock)

@@ -27,7 +27,10 @@ def utilization_rates(fused_accuracy: Tensor | float, accuracies: Tensor) -> Ten
     modalities; the mean over the others is ours, for more.
     """
     fused = torch.as_tensor(fused_accuracy, dtype=accuracies.dtype, device=accuracies.device)
-    others = (accuracies.sum() - accuracies) / (len(accuracies) - 1)
+    itself = torch.eye(len(accuracies), dtype=torch.bool, device=accuracies.device)
+    # Not the sum minus itself, which rounds: an accuracy equal to M_all must give exactly 0.
+    others = accuracies.expand(len(accuracies), -1).masked_fill(itself, 0).sum(1)
+    others = others / (len(accuracies) - 1)
     return torch.where(fused == 0, torch.zeros_like(others), (fused - others) / fused)
 
 
@@ -81,6 +84,8 @@ class MILES(Modulator):
             as they are (the paper's pseudo-code).
         signal: the accuracies of the ``"valid"`` part, or of the ``"test"`` part, as in the study.
 
+    A scheduler that sets the rate anew from its own formula (LambdaLR, OneCycleLR) forgets the
+    factor: after ``scheduler.step()`` multiply each group's ``lr`` by ``group.get("factor", 1)``.
     The accuracies are those of the unimodal logits, so their heads must be trained: it goes with
     the unimodal losses. The loop calls ``epoch_end`` after each epoch, and the optimizer has one
     parameter group per encoder. Nothing is done in a step; the evaluation is the cost.
@@ -137,8 +142,9 @@ class MILES(Modulator):
                 f"miles: signal is {self.signal!r}, but metrics.{self.signal} is None; hold out a "
                 "validation part, or choose the other signal."
             )
-        self._modalities = modalities = tuple(evaluation.accuracies)
-        accuracies = torch.tensor(list(evaluation.accuracies.values()), dtype=torch.float64)
+        self._modalities = modalities = self._modalities or tuple(evaluation.accuracies)
+        measured = [evaluation.accuracies[m] for m in modalities]
+        accuracies = torch.tensor(measured, dtype=torch.float64)
         factors = miles_factors(
             evaluation.accuracy,
             accuracies,
@@ -147,7 +153,7 @@ class MILES(Modulator):
             None if self.reset_other or self.factors is None else self.factors.cpu(),
         )
         for m, factor in zip(modalities, factors.tolist(), strict=True):
-            set_rate_factor(optimizer, groups[m], factor, m)
+            self._set_factor(optimizer, groups, m, factor)
         self.factors = factors.to(self.acted.device)
         self.count("measured")
         rates = utilization_rates(evaluation.accuracy, accuracies)
@@ -156,5 +162,11 @@ class MILES(Modulator):
     def release(self, optimizer: torch.optim.Optimizer, groups: Groups) -> None:
         """Give the encoders their scheduled learning rates back."""
         for m in self._modalities if self.factors is not None else ():
-            set_rate_factor(optimizer, groups[m], 1.0, m)
+            self._set_factor(optimizer, groups, m, 1.0)
         self.factors = None
+
+    def _set_factor(
+        self, optimizer: torch.optim.Optimizer, groups: Groups, m: str, factor: float
+    ) -> None:
+        if any(p.requires_grad for p in groups[m]):  # a frozen encoder has no rate
+            set_rate_factor(optimizer, groups[m], factor, m)

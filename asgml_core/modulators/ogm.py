@@ -101,8 +101,9 @@ class OGM(Modulator):
             study has a head per modality; for the official code they are the split of its one
             linear layer, as ``models.ConcatLinear`` gives them). ``"split"``: the share of an
             additive head, through ``outputs.fuse``. ``"zero_out"``: the fused logits with all other
-            features 0, likewise. ``"probe"``: a linear probe on the features, which scores each
-            batch before it takes one step of training on it.
+            features 0, likewise; both pass the head in the mode it is in. ``"probe"``: a linear
+            probe on the features, which scores each batch before it takes one step of training on
+            it.
         seed: of the probe.
 
     One softmax per step; ``"split"`` and ``"zero_out"`` also pass the head M + 1 and M times, and
@@ -136,6 +137,11 @@ class OGM(Modulator):
         if scores == "probe":
             self.probes = Probes(steps=1, split=False, seed=seed)
         self._additive = False
+
+    def default_window(self, epochs: int) -> tuple[int, int]:
+        """Return the first half of the epochs; officially one more, since they count from 0."""
+        start, end = super().default_window(epochs)
+        return (start + 1, end + 1) if self.variant == "official" else (start, end)
 
     def scored_logits(self, outputs: Outputs, labels: Tensor) -> Mapping[str, Tensor] | Tensor:
         """Return the logits to score, ``{m: (B, C)}`` or ``(M, B, C)``."""

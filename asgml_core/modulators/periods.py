@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -78,15 +78,19 @@ class AdaptivePeriods(Probing):
     - ``"probe"``: ``x = acc_m / mean(acc)``; all ``tau_min`` for a gap below ``threshold_delta``;
     - ``"both"``: ``x = .5 * speed_m + .5 * acc_m / max(acc)``.
 
-    A subclass says what to do with the periods. Arguments as in
-    :class:`~asgml_core.modulators.frequency.Frequency`.
+    A subclass says with :meth:`decide` which whole number of steps that makes, with ``given`` that
+    of the dominant modality where fixed, and with ``at_rest`` that of a modality left alone.
+    Arguments as in :class:`~asgml_core.modulators.frequency.Frequency`.
     """
 
     probe_times = 1
     may_rest = True
+    given: int
+    at_rest: int
 
     def __init__(  # noqa: PLR0913 - the study's own settings
         self,
+        *,
         adaptation: Adaptation,
         dominant: str,
         signal_source: SignalSource,
@@ -120,6 +124,24 @@ class AdaptivePeriods(Probing):
         self.register_buffer("norms", None)
         self.register_buffer("losses", None)
         self.register_buffer("tau", None)
+        self._steps: list[int] | None = None
+
+    def decide(self, tau: Tensor) -> Tensor:
+        """Return the whole numbers of steps ``(M,)`` that ``tau`` calls for."""
+        raise NotImplementedError
+
+    def steps(self, outputs: Outputs) -> dict[str, int]:
+        """Return what each modality has on this step: a period, or a lag.
+
+        Raises:
+            ValueError: where fixed, when no modality is named ``dominant``.
+        """
+        modalities = tuple(outputs.unimodal_logits)
+        if self.adaptation == "fixed":
+            check_one_of(f"{self.name}: dominant", self.dominant, modalities)
+            return {m: self.given if m == self.dominant else self.at_rest for m in modalities}
+        steps = self._steps or [self.at_rest] * len(modalities)
+        return dict(zip(modalities, steps, strict=True))
 
     def tau_ceiling(self, modalities: int) -> float:
         """Return what no ``tau`` of an adaptive method can exceed, with that many modalities."""
@@ -145,8 +167,9 @@ class AdaptivePeriods(Probing):
         if self.tau is None:
             self.norms, self.losses = torch.zeros_like(norms), torch.zeros_like(losses)[:0]
             self.tau = torch.ones_like(norms)
+        # What is not finite is left out: what was before stands in for it.
+        norms = torch.where(norms.isfinite(), norms, self.norms)
         self.norms = torch.lerp(self.norms, norms, NORM_SHARE)
-        # A loss that is not finite is left out: the one before stands in for it.
         before = self.losses[-1:] if len(self.losses) else torch.zeros_like(losses)
         losses = torch.where(losses.isfinite(), losses, before)
         self.losses = torch.cat([self.losses, losses])[-LOSSES_KEPT:]
@@ -166,28 +189,38 @@ class AdaptivePeriods(Probing):
         descents = (self.losses[0] - self.losses[-1]).abs()
         return learning_speeds(self.norms, descents, self.beta)
 
-    def move_tau(self, outputs: Outputs) -> dict[str, Tensor]:
-        """Set ``tau`` from the signal, and return what to record of it."""
-        speeds, accuracies = self.speeds(), self.accuracies
+    def next_steps(self, outputs: Outputs, clock: Clock) -> dict[str, Tensor]:
+        """At a probe time, set what holds from the next step on, and return what to record."""
+        if not (self.measures and self.is_probe_time(clock)):
+            return {}
+        speeds = self.speeds()
+        self.tau = self._tau(speeds)
+        # The host must know who skips or lags; it waits for the device here, once an epoch.
+        self._steps = self.decide(self.tau).tolist()
+        record = self.probe_record(outputs)
+        for i, m in enumerate(outputs.unimodal_logits):
+            record |= {f"speed/{m}": speeds[i], f"tau/{m}": self.tau[i]}
+        return record
+
+    def _tau(self, speeds: Tensor) -> Tensor:
+        accuracies = self.accuracies
         if self.signal_source == "dual":
             signal = speeds
         elif self.signal_source == "probe":
             signal = relative_to_mean(accuracies)
         else:
             signal = 0.5 * speeds + 0.5 * accuracies / accuracies.max().clamp(min=1e-12)
-        self.tau = (self.tau_base * signal).clamp(self.tau_min, self.tau_max)
+        tau = (self.tau_base * signal).clamp(self.tau_min, self.tau_max)
         if self.signal_source == "probe":
             balanced = relative_dominance(accuracies)[1] < self.threshold_delta
-            self.tau = torch.where(balanced, torch.full_like(self.tau, self.tau_min), self.tau)
-        record = self.probe_record(outputs)
-        for i, m in enumerate(outputs.unimodal_logits):
-            record |= {f"speed/{m}": speeds[i], f"tau/{m}": self.tau[i]}
-        return record
+            tau = torch.where(balanced, torch.full_like(tau, self.tau_min), tau)
+        return tau
 
-    def check_dominant(self, outputs: Outputs) -> None:
-        """Check that the dominant modality is one of them.
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the modalities and their whole numbers of steps."""
+        return {**super().get_extra_state(), "steps": self._steps}
 
-        Raises:
-            ValueError: naming the modalities there are.
-        """
-        check_one_of(f"{self.name}: dominant", self.dominant, tuple(outputs.unimodal_logits))
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore :meth:`get_extra_state`."""
+        super().set_extra_state(state)
+        self._steps = state["steps"]

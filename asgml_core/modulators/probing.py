@@ -87,7 +87,7 @@ class Probing(Modulator):
 
     def measure(self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock) -> None:
         """At probe times, train the probes and move the running accuracies."""
-        features = self._features(outputs, labels)
+        features = features_to_probe(self.name, outputs, labels)
         if self.accuracies is None:
             self.schedule(clock)
             modalities = len(outputs.unimodal_logits)
@@ -130,16 +130,16 @@ class Probing(Modulator):
             return record
         for name, part in (("valid", metrics.valid), ("test", metrics.test)):
             if part is not None:
-                read = self.probes.score(self._features(part.outputs, part.labels), part.labels)
-                record |= _by_modality(f"probe_on_{name}", part.outputs.unimodal_logits, read)
+                features = features_to_probe(self.name, part.outputs, part.labels)
+                # The probes stand in the order of training, whatever the order here.
+                features = {m: features[m] for m in self._modalities or features}
+                read = self.probes.score(features, part.labels)
+                record |= _by_modality(f"probe_on_{name}", features, read)
                 if name == "test" and self.probe_ema == "study":
                     self._average(read)
         if self.probe_ema == "study" and metrics.test is None:
             raise ValueError(f"{self.name}: probe_ema is 'study', but metrics.test is None.")
         return record
-
-    def _features(self, outputs: Outputs, labels: Tensor) -> dict[str, Tensor]:
-        return features_to_probe(self.name, outputs, labels)
 
     def _average(self, measured: Tensor) -> None:
         self.accuracies = torch.lerp(self.accuracies, measured, ACCURACY_SHARE)

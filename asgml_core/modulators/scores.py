@@ -38,18 +38,21 @@ def zero_out_logits(outputs: Outputs) -> dict[str, Tensor]:
         outputs: with a ``fuse``.
 
     Raises:
-        ValueError: when ``outputs.fuse`` is absent.
+        ValueError: when ``outputs.fuse`` or the features of a modality are absent.
     """
+    features = outputs.features or {}
+    if set(features) != set(outputs.unimodal_logits):
+        raise ValueError(
+            f"these scores read outputs.features; they have the modalities {tuple(features)}, but "
+            f"the unimodal logits {tuple(outputs.unimodal_logits)}."
+        )
     if outputs.fuse is None:
         raise ValueError(
             "these scores need the logits without a modality, but outputs.fuse is None; give "
             "Outputs(..., fuse=head), a function of the features."
         )
-    zeros = {m: torch.zeros_like(z) for m, z in outputs.features.items()}
-    return {
-        m: _fused(outputs, {**zeros, m: outputs.features[m].detach()})
-        for m in outputs.unimodal_logits
-    }
+    zeros = {m: torch.zeros_like(z) for m, z in features.items()}
+    return {m: _fused(outputs, {**zeros, m: features[m].detach()}) for m in outputs.unimodal_logits}
 
 
 def split_logits(outputs: Outputs) -> dict[str, Tensor]:
@@ -63,7 +66,7 @@ def split_logits(outputs: Outputs) -> dict[str, Tensor]:
         outputs: with a ``fuse``.
 
     Raises:
-        ValueError: when ``outputs.fuse`` is absent.
+        ValueError: when ``outputs.fuse`` or the features of a modality are absent.
     """
     alone = zero_out_logits(outputs)
     silent = _fused(outputs, {m: torch.zeros_like(z) for m, z in outputs.features.items()})
@@ -83,7 +86,7 @@ def is_additive(outputs: Outputs, split: Mapping[str, Tensor]) -> bool:
 def _fused(outputs: Outputs, features: Mapping[str, Tensor]) -> Tensor:
     some = next(iter(features.values()))
     # Half-precision features come from autocast or from a half-precision network; either works
-    # under autocast, and float32 ones without.
-    half = some.dtype != torch.float32
+    # under autocast, and wider ones without.
+    half = some.dtype in (torch.float16, torch.bfloat16)
     with torch.autocast(some.device.type, dtype=some.dtype if half else None, enabled=half):
         return outputs.fuse(features).detach()

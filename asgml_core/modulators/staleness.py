@@ -71,6 +71,7 @@ class Staleness(AdaptivePeriods):
     """
 
     name = "staleness"
+    at_rest = 0
 
     def __init__(  # noqa: PLR0913 - the study's own settings
         self,
@@ -93,41 +94,36 @@ class Staleness(AdaptivePeriods):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            adaptation, dominant, signal_source, tau_base, tau_min, tau_max, beta,
-            threshold_delta, kappa, eval_every, probe_steps, probe_split, probe_ema, seed,
+            adaptation=adaptation, dominant=dominant, signal_source=signal_source,
+            tau_base=tau_base, tau_min=tau_min, tau_max=tau_max, beta=beta,
+            threshold_delta=threshold_delta, kappa=kappa, eval_every=eval_every,
+            probe_steps=probe_steps, probe_split=probe_split, probe_ema=probe_ema, seed=seed,
         )  # fmt: skip
         self.staleness = check_count("staleness", staleness, low=0)
         self.lambda_comp = check_number("lambda_comp", lambda_comp, low=0.0)
         self.variant = check_one_of("variant", variant, ("definition", "study"))
-        self._lags: list[int] | None = None
         self._history: dict[str, list[Moment]] = {}
 
-    def lags(self, outputs: Outputs) -> dict[str, int]:
-        """Return the lag of each modality on this step.
+    @property
+    def given(self) -> int:
+        """The lag of the dominant modality, where fixed."""
+        return self.staleness
 
-        Raises:
-            ValueError: when the lags are fixed and no modality is named ``dominant``.
-        """
-        modalities = tuple(outputs.unimodal_logits)
-        if self.adaptation == "fixed":
-            self.check_dominant(outputs)
-            return {m: self.staleness if m == self.dominant else 0 for m in modalities}
-        return dict(zip(modalities, self._lags or [0] * len(modalities), strict=True))
+    def decide(self, tau: Tensor) -> Tensor:
+        """Return the lags ``(M,)`` that ``tau`` calls for."""
+        return staleness_lags(tau, self.kappa)
 
     def gradients(
         self, outputs: Outputs, labels: Tensor, groups: Groups, clock: Clock
     ) -> dict[str, Tensor]:
         """Put old gradients in the place of the fresh ones; at a probe time, then set the lags."""
         record, acted = {}, False
-        lags = self.lags(outputs)
+        lags = self.steps(outputs)
         for m, lag in lags.items():
             acted |= self._replace(m, groups[m], lag, self._kept(lag, len(lags)))
             record[f"lag/{m}"] = torch.full((), float(lag), device=outputs.logits.device)
         self.count("acted", int(acted))
-        if self.measures and self.is_probe_time(clock):
-            record |= self.move_tau(outputs)
-            self._lags = staleness_lags(self.tau, self.kappa).tolist()
-        return record
+        return record | self.next_steps(outputs, clock)
 
     def _kept(self, lag: int, modalities: int) -> int:
         """Return how many past gradients of an encoder may still be asked for."""
@@ -139,35 +135,25 @@ class Staleness(AdaptivePeriods):
     def _replace(self, m: str, parameters: list[nn.Parameter], lag: int, kept: int) -> bool:
         history = self._history.setdefault(m, [])
         age = lag if self.variant == "definition" else max(lag - 1, 0)
-        fresh: Moment = [p.grad for p in parameters]
-        old: Moment = [None] * len(fresh)
-        if lag and len(history) >= age:
-            old = fresh if age == 0 else history[-age]
         scale = 1 / (1 + self.lambda_comp * lag)
-        replaced = [g is not None and o is not None for g, o in zip(fresh, old, strict=True)]
+        old: Moment = [None] * len(parameters)
+        if lag and len(history) >= age and (age or scale != 1):
+            old = history[-age] if age else [p.grad for p in parameters]
         if kept:
-            # A gradient whose place is about to be taken needs no copy.
-            history.append([_own(g, copy=not r) for g, r in zip(fresh, replaced, strict=True)])
-        for p, o, r in zip(parameters, old, replaced, strict=True):
-            if r:
-                p.grad = o.to(p.grad.device) * scale
-        del history[: max(len(history) - kept, 0)]
-        return any(replaced)
+            history.append([None if p.grad is None else p.grad.clone() for p in parameters])
+            del history[: max(len(history) - kept, 0)]
+        pairs = zip(parameters, old, strict=True)
+        replaced = [(p, g) for p, g in pairs if p.grad is not None and g is not None]
+        for p, g in replaced:
+            p.grad = g.to(p.grad.device) * scale
+        return bool(replaced)
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the modalities, the lags and the gradients kept."""
         history = {m: [list(moment) for moment in moments] for m, moments in self._history.items()}
-        return {**super().get_extra_state(), "lags": self._lags, "history": history}
+        return {**super().get_extra_state(), "history": history}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restore :meth:`get_extra_state`."""
         super().set_extra_state(state)
-        self._lags = state["lags"]
         self._history = {m: list(moments) for m, moments in state["history"].items()}
-
-
-def _own(gradient: Tensor | None, copy: bool) -> Tensor | None:
-    """Return a gradient that nothing else writes to; a view may be a bucket of another's memory."""
-    if gradient is None:
-        return None
-    return gradient.clone() if copy or gradient._base is not None else gradient

@@ -15,7 +15,8 @@ def whole_batch(outputs: Outputs, labels: Tensor, group: Any = None) -> tuple[Ou
 
     Under DistributedDataParallel each process holds a share of the batch, and the gradients are
     those of the whole one. With the outputs of the whole batch, scores, probes and noise are the
-    same in every process, and the same as in one process alone. Nothing happens in one process.
+    same in every process, and the same as in one process alone with the items in that order.
+    Nothing happens in one process.
 
     Args:
         outputs: of this process's share.
