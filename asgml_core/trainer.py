@@ -151,11 +151,19 @@ class Trainer:
         record |= self.updates.before(list(inputs))
         # A loss that is not finite ends the run, so the gradients are not looked at again.
         record |= self.modulator.modulate(outputs, labels, self.groups, clock, finite=True)
+        self._match_layouts()
         record |= self._norms("modulated_norm", inputs)
         self.optimizer.step()
         record |= self.updates.after(list(inputs))
         record["train_accuracy"] = (outputs.logits.argmax(1) == labels).float().mean()
         return record
+
+    def _match_layouts(self) -> None:
+        # Torch's fused optimizers on a CPU read a gradient as if it had its parameter's strides;
+        # a method that puts in a tensor of its own may not know.
+        for p in self.model.parameters():
+            if p.grad is not None and p.grad.stride() != p.stride():
+                p.grad = torch.empty_like(p).copy_(p.grad)
 
     def _norms(self, name: str, modalities: Iterable[str]) -> dict[str, Tensor]:
         norms = {}
