@@ -83,15 +83,16 @@ def in_a_loop(modulator: Modulator, epochs: int = 6) -> toy.Net:
     """Train a new network with a method."""
     torch.manual_seed(0)
     net = toy.Net()
-    groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups = {m: list(e.parameters()) for m, e in net.encoders.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     loader = DataLoader(toy.Items(1000, seed=1), batch_size=50, shuffle=True)
+    n = len(loader)
     for epoch in range(epochs):
         for i, (inputs, labels) in enumerate(loader):
             outputs = Outputs(*net(inputs))
             optimizer.zero_grad()
             F.cross_entropy(outputs.logits, labels).backward()
-            clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), epochs)
+            clock = Clock(epoch + 1, epoch * n + i, i, n, epochs)
             modulator.modulate(outputs, labels, groups, clock)
             optimizer.step()
     return net

@@ -21,9 +21,10 @@ def train(modulator: Modulator) -> toy.Net:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     net = toy.Net().to(device)
-    groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups = {m: list(e.parameters()) for m, e in net.encoders.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     loader = DataLoader(toy.Items(1000, seed=1), batch_size=50, shuffle=True)
+    n = len(loader)
     for epoch in range(EPOCHS):
         for i, (batch, classes) in enumerate(loader):
             inputs = {m: x.to(device) for m, x in batch.items()}
@@ -33,7 +34,7 @@ def train(modulator: Modulator) -> toy.Net:
                 loss = F.cross_entropy(outputs.logits, labels)
             optimizer.zero_grad()
             loss.backward()
-            clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), EPOCHS)
+            clock = Clock(epoch + 1, epoch * n + i, i, n, EPOCHS)
             modulator.modulate(outputs, labels, groups, clock)
             optimizer.step()
     return net.cpu()

@@ -29,15 +29,16 @@ def train(modulator: Modulator, backend: str | None, epochs: int = EPOCHS) -> to
     torch.manual_seed(0)
     net = toy.Net()
     network = net if backend is None else torch.compile(net, backend=backend)
-    groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups = {m: list(e.parameters()) for m, e in net.encoders.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     loader = DataLoader(toy.Items(1000, seed=1), batch_size=50, shuffle=True)
+    n = len(loader)
     for epoch in range(epochs):
         for i, (inputs, labels) in enumerate(loader):
             outputs = Outputs(*network(inputs))
             optimizer.zero_grad()
             F.cross_entropy(outputs.logits, labels).backward()
-            clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), epochs)
+            clock = Clock(epoch + 1, epoch * n + i, i, n, epochs)
             modulator.modulate(outputs, labels, groups, clock)
             optimizer.step()
     return net
@@ -46,11 +47,15 @@ def train(modulator: Modulator, backend: str | None, epochs: int = EPOCHS) -> to
 def main() -> None:
     """Train compiled and as it is."""
     print("backend:", backend())
+    nets = []
     for name in (backend(), None):
         modulator = Chain(OGMGE(alpha=0.8), Boost(alpha=0.75))
-        net = train(modulator, name)
-        print(f"{name or 'eager'}: {toy.accuracies(net, toy.Items(1000, seed=2))}")
+        nets.append(train(modulator, name))
+        print(f"{name or 'eager'}: {toy.accuracies(nets[-1], toy.Items(1000, seed=2))}")
         print(f"  what the methods did: {modulator.counts()}")
+    pairs = zip(*(net.parameters() for net in nets), strict=True)
+    difference = max((a - b).abs().max() for a, b in pairs)
+    print(f"largest difference of a weight: {difference:.1e}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import toy
 from asgml_core import OGMGE, Boost, Chain, Clock, Modulator, Outputs, UnimodalLosses
 from asgml_core.modulators import Frequency
 
-EPOCHS = 6
+EPOCHS = 4
 
 
 def train(modulator: Modulator) -> toy.Net:
@@ -30,15 +30,16 @@ def train(modulator: Modulator) -> toy.Net:
     torch.manual_seed(0)
     net = toy.Net()
     ddp = DistributedDataParallel(net)
-    groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups = {m: list(e.parameters()) for m, e in net.encoders.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     items = toy.Items(960, seed=1)
     sampler = DistributedSampler(items)
     loader = DataLoader(items, 60 // dist.get_world_size(), sampler=sampler)
+    n = len(loader)
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
         for i, (inputs, labels) in enumerate(loader):
-            clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), EPOCHS)
+            clock = Clock(epoch + 1, epoch * n + i, i, n, EPOCHS)
             outputs = Outputs(*ddp(inputs))
             terms = {"fused": F.cross_entropy(outputs.logits, labels)}
             terms = modulator.terms(terms, outputs, labels, clock)

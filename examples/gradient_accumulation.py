@@ -20,7 +20,7 @@ def train(modulator: Modulator, micro_batches: int, epochs: int = EPOCHS) -> toy
     """Train a new network; each optimizer step sees 60 items in so many parts."""
     torch.manual_seed(0)
     net = toy.Net()
-    groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups = {m: list(e.parameters()) for m, e in net.encoders.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     loader = DataLoader(toy.Items(960, seed=1), 60 // micro_batches)
     steps = len(loader) // micro_batches

@@ -97,7 +97,7 @@ def fit(modulator: Modulator, folder: str, resume: str | None = None, **settings
     """Train a new network, from the start or from a checkpoint; 15 items in a micro-batch."""
     torch.manual_seed(0)
     net = toy.Net()
-    groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups = {m: list(e.parameters()) for m, e in net.encoders.items()}
     groups["fusion"] = list(net.heads.parameters())
     settings = {
         "num_train_epochs": 4, "per_device_train_batch_size": 15, "gradient_accumulation_steps": 4,

@@ -92,7 +92,7 @@ class Module(pl.LightningModule):
         return [self.balance]
 
     def groups(self) -> dict[str, list]:
-        groups = {m: list(encoder.parameters()) for m, encoder in self.net.encoders.items()}
+        groups = {m: list(e.parameters()) for m, e in self.net.encoders.items()}
         return {**groups, "fusion": list(self.net.heads.parameters())}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -22,11 +22,12 @@ def train(modulator: Modulator, scale: float) -> tuple[toy.Net, int]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     net = toy.Net().to(device)
-    groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups = {m: list(e.parameters()) for m, e in net.encoders.items()}
     groups["fusion"] = list(net.heads.parameters())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler(device, init_scale=scale)
     loader = DataLoader(toy.Items(1000, seed=1), batch_size=50, shuffle=True)
+    n = len(loader)
     left_out = 0
     for epoch in range(EPOCHS):
         for i, (batch, classes) in enumerate(loader):
@@ -38,7 +39,7 @@ def train(modulator: Modulator, scale: float) -> tuple[toy.Net, int]:
             optimizer.zero_grad()
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)
-            clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), EPOCHS)
+            clock = Clock(epoch + 1, epoch * n + i, i, n, EPOCHS)
             record = modulator.modulate(outputs, labels, groups, clock)
             scaler.step(optimizer)
             scaler.update()

@@ -22,14 +22,15 @@ def train(modulator: Modulator) -> tuple[toy.Net, torch.optim.Optimizer]:
     """Train a new network with a method, whichever hooks it needs."""
     torch.manual_seed(0)
     net, valid = toy.Net(), toy.Items(300, seed=3)
-    groups = {m: list(encoder.parameters()) for m, encoder in net.encoders.items()}
+    groups = {m: list(e.parameters()) for m, e in net.encoders.items()}
     groups["fusion"] = list(net.heads.parameters())
     optimizer = torch.optim.SGD([{"params": parameters} for parameters in groups.values()], lr=0.1)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=4, gamma=0.1)
     loader = DataLoader(toy.Items(1000, seed=1), batch_size=50, shuffle=True)
+    n = len(loader)
     for epoch in range(EPOCHS):
         for i, (inputs, labels) in enumerate(loader):
-            clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), EPOCHS)
+            clock = Clock(epoch + 1, epoch * n + i, i, n, EPOCHS)
             outputs = Outputs(*net(inputs))
             terms = {"fused": F.cross_entropy(outputs.logits, labels)}
             terms = modulator.terms(terms, outputs, labels, clock)

@@ -33,13 +33,14 @@ class Training:
         """Train one epoch, counted from 0."""
         order = torch.Generator().manual_seed(epoch)
         loader = DataLoader(toy.Items(1000, seed=1), 50, shuffle=True, generator=order)
-        groups = {m: list(encoder.parameters()) for m, encoder in self.net.encoders.items()}
+        n = len(loader)
+        groups = {m: list(e.parameters()) for m, e in self.net.encoders.items()}
         for i, (inputs, labels) in enumerate(loader):
             logits, unimodal_logits, features = self.net(inputs)
             self.optimizer.zero_grad()
             F.cross_entropy(logits, labels).backward()
             outputs = Outputs(logits, unimodal_logits, features)
-            clock = Clock(epoch + 1, epoch * len(loader) + i, i, len(loader), EPOCHS)
+            clock = Clock(epoch + 1, epoch * n + i, i, n, EPOCHS)
             self.modulator.modulate(outputs, labels, groups, clock)
             self.optimizer.step()
 

@@ -13,6 +13,7 @@ from asgml_core.models import (
     ClipEncoder,
     ConcatLinear,
     ConcatMLP,
+    Gated,
     LateFusion,
     ResNet18,
     Sum,
@@ -149,6 +150,27 @@ def test_the_study_s_head_has_two_linear_maps_and_nothing_between(normal):
     for m, z in features.items():
         layer = head.unimodal[m]
         torch.testing.assert_close(unimodal[m], z @ layer.weight.T + layer.bias)
+
+
+def test_the_gated_head_sums_gated_values_and_has_two_linear_maps_after(normal):
+    """Each gate and value looks at its own modality; nothing but the gates is not linear."""
+    head, features = Gated(SIZES, 4), draw_features(normal)
+    logits, unimodal = head(features)
+    total = 0.0
+    for m, z in features.items():
+        gate = z @ head.gates[m].weight.T + head.gates[m].bias
+        value = z @ head.values[m].weight.T + head.values[m].bias
+        total = total + value / (1 + (-gate).exp())
+        layer = head.unimodal[m]
+        torch.testing.assert_close(unimodal[m], z @ layer.weight.T + layer.bias)
+    first, second = head.joint
+    assert first.weight.shape == (5, 5)  # the largest of the feature sizes
+    joint = total @ first.weight.T + first.bias
+    torch.testing.assert_close(logits, joint @ second.weight.T + second.bias)
+    assert (
+        sum(p.numel() for p in head.parameters())
+        == sum(2 * 5 * (d + 1) + 4 * (d + 1) for d in SIZES.values()) + 5 * 6 + 4 * 6
+    )
 
 
 @every_head

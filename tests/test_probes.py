@@ -94,6 +94,41 @@ def test_measuring_is_linear_layers_with_an_adam_each(split, steps):
     assert float(moved.abs().max()) > 0.005
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_batch_is_read_before_it_is_learned_from(steps):
+    """Logits of the probes as they were; then ``steps`` steps of Adam on the whole batch."""
+    probes, layers = Probes(steps, learning_rate=0.01, seed=3), starting_layers(3)
+    adams = {m: torch.optim.Adam(layer.parameters(), lr=0.01) for m, layer in layers.items()}
+    for seed, size in enumerate((16, 9, 1, 33)):
+        features, labels = draw_features(size, seed)
+        found = probes.predict_then_train(features, labels, CLASSES)
+        assert found.shape == (3, size, CLASSES)
+        assert not found.requires_grad
+        for i, m in enumerate(SIZES):
+            expected = layers[m](features[m]).detach()
+            torch.testing.assert_close(found[i], expected, rtol=1e-5, atol=1e-5)
+            for _ in range(steps):
+                adams[m].zero_grad()
+                F.cross_entropy(layers[m](features[m]), labels).backward()
+                adams[m].step()
+            weight = layers[m].weight.detach()
+            torch.testing.assert_close(
+                probes.weight[i, :, : SIZES[m]], weight, rtol=1e-5, atol=1e-6
+            )
+    assert int(probes.taken) == 4 * steps
+
+
+def test_reading_first_under_autocast_is_in_float32():
+    features, labels = draw_features(12, 1)
+    low = {m: z.bfloat16() for m, z in features.items()}
+    inside, outside = Probes(), Probes()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = inside.predict_then_train(low, labels, CLASSES)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, outside.predict_then_train(low, labels, CLASSES))
+    assert torch.equal(inside.weight, outside.weight)
+
+
 def test_the_padding_of_narrow_features_changes_nothing(normal):
     """A modality's probe is the same beside a wide neighbour as alone, and its padding stays 0."""
     features, labels = draw_features(20, 1)

@@ -180,7 +180,8 @@ def identical(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return list(a) == list(b) and all(identical(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(identical, a, b))
+        alike = isinstance(b, list | tuple) and len(a) == len(b)
+        return alike and all(map(identical, a, b))
     return a == b
 
 

@@ -127,3 +127,11 @@ def test_a_window_outside_the_run_is_an_error():
         During(OGM(), 2, 1)
     with pytest.raises(ValueError, match="start is -1"):
         During(OGM(), -1, 1)
+
+
+def test_default_windows_are_shares_of_a_run():
+    """OGM-GE works in the first half of the epochs, and in one of one."""
+    assert [OGM().default_window(epochs) for epochs in (100, 30, 5, 1)] == [
+        (0, 50), (0, 15), (0, 2), (0, 1)
+    ]  # fmt: skip
+    assert Throttle().default_window(100) is None

@@ -11,6 +11,7 @@ import torch
 from methods_table import ROWS, every_row
 from small_loop import (
     BATCH,
+    BATCHES,
     CLASSES,
     HOOKS,
     NAMES,
@@ -18,6 +19,7 @@ from small_loop import (
     Run,
     Step,
     bare,
+    identical,
 )
 from torch import nn
 from torch.nn import functional as F
@@ -31,6 +33,7 @@ from asgml_core.modulators import (
     During,
     GradientNoise,
     Modulator,
+    Outputs,
     Throttle,
     UnimodalLosses,
 )
@@ -95,6 +98,24 @@ class TestTheDoor:
             with pytest.raises(RuntimeError, match=f"{REGISTRY[row.name].__name__}.{hook} was not"):
                 run.one_step()
 
+    def test_an_epoch_end_that_was_never_called_is_named(self, row, wrap):
+        """Where a method needs it: at the first step of the next epoch, and not before."""
+        run = Run(wrap(row.make(2), 2), NAMES[:2], skip=("epoch_end",)).advance(BATCHES)
+        if not row.make(2).needs_epoch_end:
+            run.advance(1)
+            return
+        with pytest.raises(RuntimeError, match=f"{REGISTRY[row.name].__name__}.epoch_end was not"):
+            run.one_step()
+
+    def test_an_epoch_end_that_is_called_no_more_is_named(self, row, wrap):
+        run = Run(wrap(row.make(2), 2), NAMES[:2]).advance(2 * BATCHES - 1)
+        run.skip = ("epoch_end",)
+        run.advance(1)
+        if not row.make(2).needs_epoch_end:
+            return
+        with pytest.raises(RuntimeError, match=f"{REGISTRY[row.name].__name__}.epoch_end was not"):
+            run.one_step()
+
     def test_labels_of_another_type_are_named(self, row, wrap):
         step = Step(wrap(row.make(2), 2))
         step.labels = step.labels.float()
@@ -105,6 +126,12 @@ class TestTheDoor:
         step = Step(wrap(row.make(2), 2))
         step.groups["visual"] = [*step.groups["visual"], step.groups["audio"][0]]
         with pytest.raises(ValueError, match=r"groups\['audio'\] and groups\['visual'\] share a"):
+            step.modulate()
+
+    def test_a_parameter_twice_in_a_group_is_named(self, row, wrap):
+        step = Step(wrap(row.make(2), 2))
+        step.groups["visual"] = [*step.groups["visual"], step.groups["visual"][1]]
+        with pytest.raises(ValueError, match=r"groups\['visual'\] holds a parameter twice"):
             step.modulate()
 
     @pytest.mark.parametrize("wrong", [nn.Linear(2, 2), torch.zeros(3), 3.0])
@@ -229,3 +256,83 @@ def test_a_parameter_without_a_gradient_is_left_out():
     frozen.grad = None
     step.modulate()
     assert frozen.grad is None
+
+
+@every_row
+def test_a_resumed_loop_may_start_inside_any_epoch(row):
+    """What was called before the cut is not asked for again."""
+    run = Run(row.make(2), NAMES[:2]).advance(BATCHES + 1)
+    again = Run(row.make(2), NAMES[:2]).restore(run.state(), 2 * BATCHES)
+    again.advance(1)
+
+
+def test_the_table_holds_methods_that_need_an_epoch_end():
+    """MILES always, and what is guided by probes where the test set feeds its average."""
+    needing = {row.name for row in ROWS if row.make(2).needs_epoch_end}
+    assert needing == {"miles", "frequency", "staleness", "throttle", "boost"}
+    assert not Throttle().needs_epoch_end
+    assert not REGISTRY["frequency"]("fixed", probe_ema="study").needs_epoch_end  # it has no probe
+
+
+@pytest.mark.parametrize("start", [1, 2, 3])
+def test_in_a_window_the_epoch_end_is_asked_for_inside_alone(start):
+    run = Run(During(REGISTRY["miles"](), start, 9), NAMES[:2], skip=("epoch_end",))
+    run.advance(BATCHES * max(start - 1, 1))
+    with pytest.raises(RuntimeError, match=r"MILES\.epoch_end was not called"):
+        run.advance(BATCHES + 1)
+
+
+# --------------------------------------------------------------------- several micro-batches
+
+
+def parts_of(outputs: Outputs, sizes: tuple[int, ...]) -> list[Outputs]:
+    """Return the rows of one batch as micro-batches."""
+    logits = outputs.logits.split(sizes)
+    unimodal = {m: o.split(sizes) for m, o in outputs.unimodal_logits.items()}
+    features = {m: z.split(sizes) for m, z in outputs.features.items()}
+    return [
+        Outputs(
+            logits[i],
+            {m: pieces[i] for m, pieces in unimodal.items()},
+            {m: pieces[i] for m, pieces in features.items()},
+            outputs.fuse,
+        )
+        for i in range(len(sizes))
+    ]
+
+
+@every_row
+def test_micro_batches_are_one_batch(row):
+    """Gradient accumulation: the same gradients and the outputs of all give the same step."""
+    whole, joined = Step(row.make(2)), Step(row.make(2))
+    joined.outputs = Outputs.cat(parts_of(joined.outputs, (4, 1, 3, 2)))
+    records = [step.modulate() for step in (whole, joined)]
+    assert identical(*records)
+    assert identical(*(step.method.state_dict() for step in (whole, joined)))
+    for p, q in zip(whole.net.parameters(), joined.net.parameters(), strict=True):
+        assert identical(p.grad, q.grad)
+
+
+def test_joined_outputs_hold_no_graph_and_keep_their_order():
+    step = Step(OGM())
+    joined = Outputs.cat(parts_of(step.outputs, (7, 3)))
+    for kind in ("unimodal_logits", "features"):
+        found, expected = getattr(joined, kind), getattr(step.outputs, kind)
+        assert list(found) == list(expected)
+        for m in expected:
+            assert torch.equal(found[m], expected[m])
+            assert not found[m].requires_grad
+    assert torch.equal(joined.logits, step.outputs.logits)
+    assert not joined.logits.requires_grad
+    assert joined.fuse is step.outputs.fuse
+
+
+def test_micro_batches_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="there are no outputs to join"):
+        Outputs.cat([])
+    first, second = parts_of(Step(OGM()).outputs, (5, 5))
+    turned = dict(reversed(second.unimodal_logits.items()))
+    for change in ({"unimodal_logits": turned}, {"features": {}}):
+        (kind,) = change
+        with pytest.raises(ValueError, match=f"the {kind} of the micro-batches have the modaliti"):
+            Outputs.cat([first, dataclasses.replace(second, **change)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,7 +11,15 @@ from naive_parts import SIZES, NaiveProbes, Net, draw_batch, middles, same
 from torch import Tensor
 from torch.nn import functional as F
 
-from asgml_core.modulators import Boost, Clock, During, Evaluation, Metrics, Outputs, Throttle
+from asgml_core.modulators import (
+    Boost,
+    Clock,
+    During,
+    Evaluation,
+    Metrics,
+    Outputs,
+    Throttle,
+)
 
 BATCHES = 10
 EPOCHS = 2
@@ -143,6 +152,33 @@ def test_the_test_set_moves_the_study_s_average_and_no_other(kind):
 
     assert bool((averages("train") == 0).all())
     assert bool((averages("study") > 0).all())
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_an_evaluation_is_read_by_name_whatever_its_order(kind):
+    """Whose probe reads whose features must not rest on the order of a dictionary."""
+    found = []
+    for turned in (False, True):
+        method = METHODS[kind](eval_every=1, probe_ema="study")
+        net, clock = Net(["audio", "visual"]), Clock(1, 0, 0, 1, 1)
+        inputs, labels = draw_batch(["audio", "visual"], 12, seed=0)
+        outputs = net(inputs)
+        outputs.logits.sum().backward()
+        method.modulate(outputs, labels, net.groups(), clock)
+        told = net(inputs)
+        if turned:
+            told = dataclasses.replace(
+                told,
+                unimodal_logits=dict(reversed(told.unimodal_logits.items())),
+                features=dict(reversed(told.features.items())),
+            )
+        metrics = Metrics(Evaluation(told, labels), Evaluation(told, labels))
+        optimizer = torch.optim.SGD(net.parameters())
+        record = method.epoch_end(metrics, optimizer, net.groups(), clock)
+        found.append({name: float(value) for name, value in record.items()})
+        found.append(method.accuracies.tolist())
+    assert found[:2] == found[2:]
+    assert found[0]["probe_on_test/audio"] != found[0]["probe_on_test/visual"]
 
 
 @pytest.mark.parametrize(
