@@ -2,11 +2,11 @@
 
     python benchmarks/overhead.py [--repeats 12] [--size 64] [--batch 64] [--width 64] [--threads 1]
 
-Two ResNet18 encoders (pictures of 3 channels, sounds of 1), the study's head and its unimodal losses,
-SGD with momentum, float32, channels_last. Every method takes whole training steps in turn with
-the others and with none; the time inside its hooks is compared with the rest of the same step. Costs of
-steps with and without probes are taken apart, and weighed as in an epoch of the study, 105 batches.
-Writes ``book/results/overhead.csv`` with its provenance.
+Two ResNet18 encoders (pictures of 3 channels, sounds of 1), the study's head and its unimodal
+losses, SGD with momentum, float32, channels_last. Every method takes whole training steps in turn
+with the others and with none; the time inside its hooks is compared with the rest of the same step.
+Costs of steps with and without probes are taken apart, and weighed as in an epoch of the study, 105
+batches. Writes ``book/results/overhead.csv`` with its provenance.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ LOG = VENV / "setup.log"
 LOCK = "requirements.lock"
 EXTRAS = "book,dev,examples"
 UNFINISHED = {"unfinished": True}
-# Measured on Linux, where torch brings CUDA along: 6.6 GB installed and 2.8 GB of downloads, which
+# Measured on Linux, where torch brings CUDA along: 6.6 GB installed and 2.7 GB of downloads, which
 # pip keeps in its cache a second time if it may.
 NEED_GB, CACHE_GB = (9.5, 3.0) if sys.platform == "linux" else (3.0, 1.0)
 

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -27,6 +28,17 @@ def test_good_parameters_become_settings() -> None:
     assert (base.seed, base.train.epochs, base.data.name) == (1, 2, "synth")
     assert chosen.folder().name == "synth-demo-2epochs"
     assert notebooks.settings(GIVEN | {"outputs": "x"}).folder() == Path("x")
+
+
+def test_a_notebook_may_have_a_parameter_of_its_own() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Own(notebooks.Settings):
+        sweep: bool = False
+
+    given = {"seed": 1, "sweep": True}
+    assert notebooks.settings(dict(given), Own).sweep is True
+    with pytest.raises(ValueError, match="parameter is 'sweep', but must be one of"):
+        notebooks.settings(dict(given))
 
 
 @pytest.mark.parametrize(
@@ -134,15 +146,34 @@ def test_papermill_runs_04_from_the_root_and_from_inside_book(folder: str, tmp_p
 
 @by_name
 def test_nbval_finds_the_same_outputs(path: Path, tmp_path: Path) -> None:
-    """Run the notebook anew, from nothing; cells tagged NBVAL_CHECK_OUTPUT must say the same."""
+    """Run the notebook anew, from nothing; cells tagged NBVAL_CHECK_OUTPUT must say the same.
+
+    A notebook of runs is run with its smoke parameters: what is tagged does not depend on epochs.
+    ``make book`` runs all of them as they are.
+    """
     import os
 
+    notebook = _with_smoke_parameters(path, tmp_path / "project")
     command = [
         sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-q",
-        "-c", str(ROOT / "tests" / "nbval.ini"), "--rootdir", str(ROOT), str(path),
+        "-c", str(ROOT / "tests" / "nbval.ini"), "--rootdir", str(tmp_path), str(notebook),
     ]  # fmt: skip
     environment = {**os.environ, "ASGML_OUTPUTS": str(tmp_path), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def _with_smoke_parameters(path: Path, project: Path) -> Path:
+    """Copy a notebook, its parameters changed, into a project that has the measured tables."""
+    (project / "book").mkdir(parents=True)
+    (project / "_config.yml").symlink_to(ROOT / "_config.yml")
+    (project / "book" / "results").symlink_to(ROOT / "book" / "results")
+    notebook = nbformat.read(path, as_version=4)
+    smoke = ROOT / "params" / path.stem / "smoke.yaml"
+    given = yaml.safe_load(smoke.read_text()) if smoke.is_file() else {}
+    cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    cell.source += "".join(f"\n{name} = {value!r}" for name, value in given.items())
+    nbformat.write(notebook, project / "book" / path.name)
+    return project / "book" / path.name

@@ -1,4 +1,7 @@
-"""Tables against the records they come from, figures against the tables they show."""
+"""Tables against the records they come from, figures against the tables they show.
+
+The tables of the diagnosis are in ``test_diagnosis.py``, on records made by hand.
+"""
 
 from __future__ import annotations
 

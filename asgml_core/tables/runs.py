@@ -1,4 +1,4 @@
-"""Records in, tables out. No training, no pictures."""
+"""Tables of runs: what is planned, what came out, and where it came from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pandas as pd
 
 from asgml_core import study
 from asgml_core.config import RunConfig
-from asgml_core.datasets.base import MultimodalDataset
 from asgml_core.records import RunRecord
 from asgml_core.selection import SELECTIONS
 from asgml_core.statistics import accuracy_error, paired_difference
@@ -53,6 +52,25 @@ def shown(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
         return f"{value:.{digits}f}" if isinstance(value, float) else value
 
     return table.map(text)
+
+
+def words(table: pd.DataFrame) -> Words:
+    """Return a table of sentences as people read it: whole, wrapped, without an index."""
+    return Words(table)
+
+
+class Words:
+    """A table of sentences; a notebook shows it whole, where pandas would cut each cell short."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    def __repr__(self) -> str:
+        return "\n".join(" | ".join(map(str, row)) for row in self.table.itertuples(index=False))
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None):
+            return self.table.to_html(index=False, classes="words", border=0)
 
 
 def correct(record: RunRecord, selection: str) -> np.ndarray:
@@ -140,55 +158,38 @@ def provenance(records: Sequence[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame({"value": shown})
 
 
-def parts(dataset: MultimodalDataset) -> pd.DataFrame:
-    """Return how many items and groups each part of a dataset has, and the shape of an item."""
-    rows = [
-        {
-            "part": name,
-            "items": len(part),
-            "groups": len(set(part.groups)),
-            **{m: " x ".join(map(str, shape)) for m, shape in dataset.shapes.items()},
-        }
-        for name, part in dataset.parts.items()
-    ]
-    return pd.DataFrame(rows).set_index("part")
-
-
-def classes(dataset: MultimodalDataset) -> pd.DataFrame:
-    """Return how many items of each class each part of a dataset has."""
-    counts = {
-        name: np.bincount(part.labels.cpu().numpy(), minlength=len(dataset.classes))
-        for name, part in dataset.parts.items()
-    }
-    return pd.DataFrame(counts, index=pd.Index(dataset.classes, name="class"))
-
-
-def phenomenon(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and standard deviation over seeds of what joint training leaves unlearned.
+def strengths(records: Sequence[RunRecord], method: str, option: str = "alpha") -> pd.DataFrame:
+    """Return accuracy against the strength of a method, and what each step up changes.
 
     Args:
-        measured: ``seed``, ``modality`` and accuracies from 0 to 1, as
-            ``benchmarks/synth_phenomenon.py`` writes them.
+        records: runs that differ in the strength alone; one without the method has strength 0.
+        method: its name.
+        option: the name of its strength.
+
+    Returns:
+        By strength, in per cent: the measured accuracy with its binomial error, its change from the
+        strength before with the error over test items, and the same of the published accuracies,
+        whose item-by-item error is not known.
     """
-    columns = [name for name in measured if name not in ("seed", "modality")]
-    by_modality = 100 * measured.set_index("modality")[columns]
-    mean, deviation = by_modality.groupby(level=0).mean(), by_modality.groupby(level=0).std()
-    text = mean.map("{:.1f}".format) + " \u00b1 " + deviation.map("{:.1f}".format)
-    return text.rename(columns=lambda name: name.replace("_", " "))
+    by_strength = {}
+    for record in records:
+        options = [part.options for part in record.config.methods if part.name == method]
+        by_strength[float(options[0][option]) if options else 0.0] = record
+    rows, before = [], None
+    for strength, record in sorted(by_strength.items()):
+        accuracy, ours = record.accuracy(), study.published(record.run_id)
+        row = {option: strength, "run": record.run_id, "accuracy": 100 * accuracy}
+        row["error"] = 100 * accuracy_error(accuracy, record.values["items"]["test"])
+        change = _change(record, before) if before else (None, None)
+        row |= {"change": change[0], "error of the change": change[1], "published": ours}
+        theirs = study.published(before.run_id) if before else None
+        row["published change"] = None if None in (ours, theirs) else ours - theirs
+        rows.append(row)
+        before = record
+    return pd.DataFrame(rows).set_index(option)
 
 
-def summary(measured: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over seeds of each run in per cent, with the sample deviation if it has one.
-
-    Args:
-        measured: ``run``, ``seed`` and accuracies from 0 to 1, one row a run and seed.
-    """
-    accuracies = measured.drop(columns=["seed", "wall_time"]).set_index("run") * 100
-    runs = list(dict.fromkeys(measured["run"]))
-    mean = accuracies.groupby(level=0).mean().loc[runs]
-    deviation = accuracies.groupby(level=0).std().loc[runs]
-    text = mean.map("{:.1f}".format)
-    if deviation.notna().any(axis=None):
-        text += " \u00b1 " + deviation.map("{:.1f}".format)
-    text = text.where(mean.notna(), "").rename(columns=lambda name: name.replace("_", " "))
-    return text.reset_index()
+def _change(record: RunRecord, before: RunRecord) -> tuple[float, float]:
+    selection = "validation" if "validation" in before.selections else "last"
+    difference, error = paired_difference(correct(record, selection), correct(before, selection))
+    return 100 * difference, 100 * error

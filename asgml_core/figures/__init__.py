@@ -1,0 +1,48 @@
+"""Tables and records in, matplotlib figures out. No training, no global change of style."""
+
+from asgml_core.figures.data import draw_item, emotions, examples, knob, knobs, phenomenon
+from asgml_core.figures.diagnosis import (
+    controls,
+    gaps,
+    masked_steps,
+    probe_readings,
+    relative_updates,
+    replaced_gradients,
+    signal,
+    skipped_gradients,
+    strengths,
+)
+from asgml_core.figures.runs import (
+    coefficients,
+    differences,
+    encoder_knowledge,
+    learning_curves,
+    trajectories,
+)
+from asgml_core.figures.style import colours, save, style
+
+__all__ = [
+    "coefficients",
+    "colours",
+    "controls",
+    "differences",
+    "draw_item",
+    "emotions",
+    "encoder_knowledge",
+    "examples",
+    "gaps",
+    "knob",
+    "knobs",
+    "learning_curves",
+    "masked_steps",
+    "phenomenon",
+    "probe_readings",
+    "relative_updates",
+    "replaced_gradients",
+    "save",
+    "signal",
+    "skipped_gradients",
+    "strengths",
+    "style",
+    "trajectories",
+]

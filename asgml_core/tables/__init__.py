@@ -1,0 +1,72 @@
+"""Records in, tables out. No training, no pictures."""
+
+from asgml_core.tables.data import classes, parts, phenomenon, summary
+from asgml_core.tables.diagnosis import (
+    aim,
+    by_modality,
+    coefficient_range,
+    expected_movement,
+    identical,
+    masks,
+    modalities,
+    movement,
+    option,
+    replaced_gradients,
+    skipped_gradients,
+    speeds,
+    steadiness,
+)
+from asgml_core.tables.probes import gaps, last_readings, order_with_test, probe_bias
+from asgml_core.tables.runs import (
+    against,
+    correct,
+    encoders,
+    planned,
+    provenance,
+    results,
+    settings,
+    shown,
+    strengths,
+    words,
+)
+from asgml_core.tables.sweep import compared_with, first_sweep, sensitivity, sweep_names
+from asgml_core.tables.verdicts import claims
+
+__all__ = [
+    "against",
+    "aim",
+    "by_modality",
+    "claims",
+    "classes",
+    "coefficient_range",
+    "compared_with",
+    "correct",
+    "encoders",
+    "expected_movement",
+    "first_sweep",
+    "gaps",
+    "identical",
+    "last_readings",
+    "masks",
+    "modalities",
+    "movement",
+    "option",
+    "order_with_test",
+    "parts",
+    "phenomenon",
+    "planned",
+    "probe_bias",
+    "provenance",
+    "replaced_gradients",
+    "results",
+    "sensitivity",
+    "settings",
+    "shown",
+    "skipped_gradients",
+    "speeds",
+    "steadiness",
+    "strengths",
+    "summary",
+    "sweep_names",
+    "words",
+]

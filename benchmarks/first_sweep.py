@@ -1,0 +1,44 @@
+"""The study's first sweep, 18 settings of frequency and six of staleness, over seeds.
+
+    python benchmarks/first_sweep.py [--dataset grid] [--seeds 42 0] [--workers 2] [--data FILE]
+
+For each seed: the baseline, the default of frequency, and the 24 settings (the default of staleness
+is one of them), on the dataset's default profile. Writes ``book/results/first_sweep_<dataset>.csv``
+with its provenance: accuracies, the difference from the default of the same seed with its error
+over test items, and what was done to the encoders. Runs are kept in ``outputs``, so that it can be
+stopped and started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from asgml_core import profile, results, run_all, study, tables
+from asgml_core.paths import outputs_folder
+from asgml_core.profiles import profile_name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="synth", help="synth or grid (default: synth)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=study.SEEDS, help="the study's five"
+    )
+    parser.add_argument("--workers", type=int, help="processes; one for each core by default")
+    parser.add_argument("--data", help="the data file; looked for in the data folders")
+    given = parser.parse_args()
+    options = {"path": given.data} if given.data else {}
+    plan = []
+    for seed in given.seeds:
+        base = profile(given.dataset, seed=seed, options=options)
+        plan += [study.config(name, base) for name in tables.sweep_names()]
+    folder = outputs_folder() / f"{given.dataset}-{profile_name(given.dataset)}"
+    records = run_all(plan, folder, workers=given.workers)
+    seeds = " ".join(map(str, given.seeds))
+    command = f"python benchmarks/first_sweep.py --dataset {given.dataset} --seeds {seeds}"
+    came_from = results.came_from(command, records)
+    print(results.write(f"first_sweep_{given.dataset}", tables.first_sweep(records), came_from))
+
+
+if __name__ == "__main__":
+    main()
