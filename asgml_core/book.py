@@ -18,6 +18,8 @@ from asgml_core.paths import project_root
 from asgml_core.provenance import PACKAGE, code_fingerprint
 
 TIMEOUT = 3600
+#: Folders whose code the pages show.
+SHOWN = ("examples", "tests/examples")
 
 
 class BookError(AsgmlError, RuntimeError):
@@ -35,7 +37,7 @@ def build(root: Path | None = None) -> Path:
     """
     root = _root(root)
     built, source = root / "_build", root / "_build" / "source"
-    _copy_book(root / "book", source)
+    _copy_book(root, source)
     for notebook in sorted((root / "book").glob("*.ipynb")):
         _execute_into(notebook, built, source / notebook.name)
     command = [
@@ -75,9 +77,14 @@ def _root(root: Path | None) -> Path:
     return root
 
 
-def _copy_book(book: Path, source: Path) -> None:
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(book, source, ignore=shutil.ignore_patterns("*.ipynb", "_build", "scripts"))
+def _copy_book(root: Path, source: Path) -> None:
+    """Copy the pages, and beside them the code that they show, under the same relative paths."""
+    left = shutil.ignore_patterns("*.ipynb", "_build", "scripts", "__pycache__")
+    copies = {root / "book": source}
+    copies |= {root / shown: source.parent / shown for shown in SHOWN if (root / shown).is_dir()}
+    for original, copy in copies.items():
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(original, copy, ignore=left)
 
 
 def _execute_into(notebook: Path, built: Path, target: Path) -> None:

@@ -169,8 +169,7 @@ def runs() -> tuple[NamedRun, ...]:
     )  # fmt: skip
 
 
-#: Arms that a fair comparison needs beside the named runs: the losses alone, one modality alone,
-#: OGM without noise, and three controls as strong as boost at alpha .5.
+#: Arms that a fair comparison needs beside the named runs; :func:`arm` says what each is.
 ARMS = (
     "joint_only", "audio_only", "visual_only", "unimodal_losses_only", "ogm",
     "static_scale_audio", "static_scale_visual", "boost_wrong", "boost_random",

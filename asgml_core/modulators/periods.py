@@ -78,7 +78,7 @@ class AdaptivePeriods(Probing):
     - ``"probe"``: ``x = acc_m / mean(acc)``; all ``tau_min`` for a gap below ``threshold_delta``;
     - ``"both"``: ``x = .5 * speed_m + .5 * acc_m / max(acc)``.
 
-    A subclass says with :meth:`decide` which whole number of steps that makes, with ``given`` that
+    A subclass says with ``decide`` which whole number of steps that makes, with ``given`` that
     of the dominant modality where fixed, and with ``at_rest`` that of a modality left alone.
     Arguments as in :class:`~asgml_core.modulators.frequency.Frequency`.
     """

@@ -60,7 +60,7 @@ def split_logits(outputs: Outputs) -> dict[str, Tensor]:
 
     For one linear layer that is ``z_m @ W_m.T + b / M``, as in OGM-GE's official code. Any head
     that is a sum of functions of one modality each has such shares, which sum to the fused logits;
-    :func:`is_additive` tells.
+    ``is_additive`` tells.
 
     Args:
         outputs: with a ``fuse``.

@@ -102,7 +102,7 @@ def speeds(record: RunRecord, beta: float = 0.5) -> pd.DataFrame:
         beta: weight of the gradient norms in the speed.
 
     Returns:
-        One row a step: ``gradients/<m>``, ``losses/<m>`` (both over their mean) and ``speed/<m>``.
+        A row for each step, ``gradients/<m>`` and ``losses/<m>`` over their means, ``speed/<m>``.
     """
     names = modalities(record)
     raw = torch.tensor(record.steps[[f"gradient_norm/{m}" for m in names]].to_numpy())

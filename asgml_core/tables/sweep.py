@@ -36,7 +36,7 @@ def first_sweep(records: Sequence[RunRecord]) -> pd.DataFrame:
     """Return one row a run and seed, as ``benchmarks/first_sweep.py`` writes them.
 
     Accuracies, differences and errors are from 0 to 1. ``difference`` is from the run that
-    :func:`compared_with` names, of the same seed; ``error`` is its standard error over test items.
+    ``compared_with`` names, of the same seed; ``error`` is its standard error over test items.
     """
     by_name = {(record.run_id, record.seed): record for record in records}
     rows = []
