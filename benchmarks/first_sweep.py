@@ -2,11 +2,11 @@
 
     python benchmarks/first_sweep.py [--dataset grid] [--seeds 42 0] [--workers 2] [--data FILE]
 
-For each seed: the baseline, the default of frequency, and the 24 settings (the default of staleness
-is one of them), on the dataset's default profile. Writes ``book/results/first_sweep_<dataset>.csv``
-with its provenance: accuracies, the difference from the default of the same seed with its error
-over test items, and what was done to the encoders. Runs are kept in ``outputs``, so that it can be
-stopped and started again.
+For each seed: the baseline, the default of frequency, and the 24 settings (the default of
+staleness is one of them), on the dataset's default profile. Writes the table
+``book/results/first_sweep_<dataset>.csv`` (accuracies, the difference from the default of the same
+seed with its error over test items, what was done to the encoders) and a summary over seeds, both
+with their provenance. Runs are kept in ``outputs``, so that it can be stopped and started again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ def main() -> None:
     seeds = " ".join(map(str, given.seeds))
     command = f"python benchmarks/first_sweep.py --dataset {given.dataset} --seeds {seeds}"
     came_from = results.came_from(command, records)
-    print(results.write(f"first_sweep_{given.dataset}", tables.first_sweep(records), came_from))
+    measured = tables.first_sweep(records)
+    print(results.write(f"first_sweep_{given.dataset}", measured, came_from))
+    summary = tables.shown(tables.sensitivity(measured)).reset_index()
+    print(results.write(f"first_sweep_{given.dataset}_summary", summary, came_from))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Told:
         assert finite(self.method.state_dict())
 
 
-def settled(row: Row) -> bool:
+def reads_a_split_probe(row: Row) -> bool:
     """Return whether a row's method reads probes on a part of the batch that they were not fed."""
     method = row.make(2)
     reads = getattr(method, "measures", False)
@@ -123,7 +123,7 @@ def test_a_batch_of_one(row):
     if "eval_every" in row.settings:
         step.clock = dataclasses.replace(step.clock, batch=(row.settings["eval_every"] or 2) - 1)
     step.again()
-    if settled(row):
+    if reads_a_split_probe(row):
         with pytest.raises(ValueError, match="a split probe needs 2 items or more, but the batch"):
             step.modulate()
     else:
