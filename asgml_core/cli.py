@@ -124,6 +124,20 @@ def _print_record(record: Any) -> None:
         )
         accuracy = f"{100 * entry['accuracy']:.2f} %"
         print(f"  {selection:13} epoch {entry['epoch']:3}  test {accuracy}  ({by_modality})")
+    _print_what_was_done(record)
+
+
+def _print_what_was_done(record: Any) -> None:
+    epochs, steps = record.epochs, len(record.steps)
+    for name, counts in record.values["methods"].items():
+        measured = f", measured {counts['measured']} times" if counts["measured"] else ""
+        print(f"  {name} acted on {counts['acted']} of {steps} steps{measured}")
+    for column in (c for c in epochs if c.startswith("activation/")):
+        m = column.removeprefix("activation/")
+        print(
+            f"  {m}: gradients changed on {100 * epochs[column].mean():.0f} % of the steps, "
+            f"weights moved {epochs[f'relative_update/{m}'].mean():.2f} times as far as without"
+        )
 
 
 def _notebook(parsed: argparse.Namespace) -> None:

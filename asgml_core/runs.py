@@ -223,6 +223,7 @@ class _Run:
             "items": {name: len(part) for name, part in self.dataset.parts.items()},
             "batches_per_epoch": trainer.batches,
             "schedule": self.schedule,
+            "settings": {part.name: repr(part) for part in trainer.modulator.parts()},
             "methods": trainer.modulator.counts(),
             "selections": selections,
             "provenance": {

@@ -56,6 +56,9 @@ def test_run_then_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     printed = capsys.readouterr().out
     assert "validation" in printed
     assert "best_on_test" in printed
+    assert re.search(r"unimodal_losses acted on (\d+) of \1 steps\n", printed)
+    assert re.search(r"ogm_ge acted on \d+ of \d+ steps\n", printed)
+    assert re.search(r"visual: gradients changed on \d+ % of the steps, weights moved \d", printed)
     assert main(["show", str(tmp_path / "sweep" / "ogmge_seed1")]) == 0
     assert capsys.readouterr().out == printed
 

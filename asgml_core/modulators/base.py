@@ -28,7 +28,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from asgml_core.modulators.door import check_groups, gradients_are_finite
+from asgml_core.modulators.door import check_groups, check_outputs, gradients_are_finite
 from asgml_core.modulators.outputs import Clock, Groups, Metrics, Outputs
 from asgml_core.modulators.whole_batch import whole_batch
 
@@ -226,12 +226,18 @@ class Modulator(nn.Module):
 
     def _check_called(self, clock: Clock) -> None:
         missing = self._uncalled(clock)
+        if missing and all(hook.endswith(".epoch_end") for hook in missing):
+            raise RuntimeError(
+                f"{', '.join(missing)} was not called since the last epoch, and the method needs "
+                "it: modulator.epoch_end(Metrics(valid, test), optimizer, groups, clock) after "
+                "each epoch."
+            )
         if missing:
             raise RuntimeError(
                 f"{', '.join(missing)} was not called in this step, and the method needs it: call "
                 "passes, features, terms and backward on the modulator before modulate, such as "
                 "terms = modulator.terms({'fused': ..., 'audio': ...}, outputs, labels, clock) "
-                "with every term of the loss by name, and epoch_end after each epoch."
+                "with every term of the loss by name."
             )
         for part in self.modules():
             if isinstance(part, Modulator):
@@ -247,23 +253,13 @@ class Modulator(nn.Module):
         return [f"{type(self).__name__}.{hook}" for hook in needed if hook not in self._called]
 
     def _check_step(self, outputs: Outputs, labels: Tensor, groups: Groups) -> None:
-        if not isinstance(outputs, Outputs):
-            raise TypeError(f"outputs is a {type(outputs).__name__}, but must be an Outputs.")
+        check_outputs(outputs, labels)
         modalities = tuple(outputs.unimodal_logits)
-        if not modalities:
-            raise ValueError("outputs.unimodal_logits is empty; it names the modalities.")
         if self._modalities is not None and modalities != self._modalities:
             raise ValueError(
                 f"the modalities of this step are {modalities}, but they were {self._modalities}; "
                 "their names and order must stay the same."
             )
-        if labels.shape != outputs.logits.shape[:1]:
-            raise ValueError(
-                f"labels have shape {tuple(labels.shape)}, but the logits "
-                f"{tuple(outputs.logits.shape)}; expected labels of shape (B,) and logits (B, C)."
-            )
-        if labels.dtype != torch.int64:
-            raise ValueError(f"labels are {labels.dtype}, but must be torch.int64: labels.long().")
         check_groups(modalities, groups)
 
     def extra_repr(self) -> str:

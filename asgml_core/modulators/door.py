@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from asgml_core.modulators.editing import norms_of
-from asgml_core.modulators.outputs import Groups
+from asgml_core.modulators.outputs import Groups, Outputs
 
 
 def gradients_are_finite(groups: Groups) -> bool:
@@ -16,6 +17,44 @@ def gradients_are_finite(groups: Groups) -> bool:
     if bool(norms_of(found).isfinite().all()):
         return True
     return all(bool(g.isfinite().all()) for g in found)  # the square of a large number overflows
+
+
+def check_outputs(outputs: Outputs, labels: Tensor) -> None:
+    """Check that there are logits ``(B, C)`` for labels ``(B,)``.
+
+    Raises:
+        TypeError: for something else than outputs, a mapping of logits, or a tensor of labels.
+        ValueError: for no modality, or logits or labels of another shape or type.
+    """
+    if not isinstance(outputs, Outputs):
+        raise TypeError(f"outputs is a {type(outputs).__name__}, but must be an Outputs.")
+    unimodal = outputs.unimodal_logits
+    if not isinstance(unimodal, Mapping):
+        raise TypeError(
+            f"outputs.unimodal_logits is a {type(unimodal).__name__}, but must be "
+            "{modality: logits (B, C)}; it names the modalities."
+        )
+    if not unimodal:
+        raise ValueError("outputs.unimodal_logits is empty; it names the modalities.")
+    for name, logits in {"fused": outputs.logits, **unimodal}.items():
+        if logits.dim() != 2:
+            raise ValueError(
+                f"the logits {name!r} have shape {tuple(logits.shape)}, but must be (B, C), a "
+                "column for each class."
+            )
+    _check_labels(labels, outputs.logits)
+
+
+def _check_labels(labels: Tensor, logits: Tensor) -> None:
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels is a {type(labels).__name__}, but must be a tensor.")
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)}, but the logits "
+            f"{tuple(logits.shape)}; expected labels of shape (B,) and logits (B, C)."
+        )
+    if labels.dtype != torch.int64:
+        raise ValueError(f"labels are {labels.dtype}, but must be torch.int64: labels.long().")
 
 
 def check_groups(modalities: tuple[str, ...], groups: Groups) -> None:

@@ -99,8 +99,16 @@ class Frequency(AdaptivePeriods):
 
         It is a 0 that still hangs on the logits, so that every parameter has a gradient on every
         step, as ``DistributedDataParallel`` wants it.
+
+        Raises:
+            ValueError: when there are several terms, and none has the name of a modality.
         """
         skipped = {m for m, n in self.steps(outputs).items() if clock.step % n}
+        if len(terms) > 1 and not any(m in terms for m in outputs.unimodal_logits):
+            raise ValueError(
+                f"frequency weighs the unimodal losses, but the terms are {', '.join(terms)}; name "
+                f"each by its modality: {', '.join(outputs.unimodal_logits)}."
+            )
         nothing = {m: outputs.unimodal_logits[m].nan_to_num(0.0, 0.0, 0.0) for m in skipped}
         return {
             name: 0.0 * nothing[name].sum() if name in nothing else term

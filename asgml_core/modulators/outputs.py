@@ -134,5 +134,5 @@ class Metrics:
             for methods that repeat on request what the study did with it.
     """
 
-    valid: Evaluation | None
+    valid: Evaluation | None = None
     test: Evaluation | None = None

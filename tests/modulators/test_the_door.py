@@ -32,6 +32,7 @@ from asgml_core.modulators import (
     Chain,
     Clock,
     During,
+    Frequency,
     GradientNoise,
     Modulator,
     Outputs,
@@ -355,3 +356,44 @@ def test_micro_batches_that_do_not_fit_are_named():
         (kind,) = change
         with pytest.raises(ValueError, match=f"the {kind} of the micro-batches have the modaliti"):
             Outputs.cat([first, dataclasses.replace(second, **change)])
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"logits": torch.zeros(BATCH)}, ValueError, r"the logits 'fused' have shape \(10,\), but"),
+        (
+            {"unimodal_logits": {"audio": torch.zeros(BATCH), "visual": torch.zeros(BATCH, 3)}},
+            ValueError,
+            r"the logits 'audio' have shape \(10,\), but must be \(B, C\)",
+        ),
+        (
+            {"unimodal_logits": [torch.zeros(BATCH, 3)]},
+            TypeError,
+            "is a list, but must be {modality",
+        ),
+        ({"unimodal_logits": None}, TypeError, "is a NoneType, but must be {modality"),
+        ({"unimodal_logits": {}}, ValueError, "is empty; it names the modalities"),
+    ],
+)
+def test_outputs_of_another_kind_are_named(change, kind, message):
+    step = Step(OGM())
+    step.outputs = dataclasses.replace(step.outputs, **change)
+    with pytest.raises(kind, match=message):
+        step.modulate()
+
+
+def test_labels_that_are_no_tensor_are_named():
+    step = Step(OGM())
+    step.labels = step.labels.tolist()
+    with pytest.raises(TypeError, match="labels is a list, but must be a tensor"):
+        step.modulate()
+
+
+def test_terms_that_frequency_cannot_tell_apart_are_named():
+    step = Step(Frequency(adaptation="fixed"))
+    terms = {"fused": torch.zeros(()), "ce_audio": torch.zeros(())}
+    with pytest.raises(
+        ValueError, match="the terms are fused, ce_audio; name each by its modality"
+    ):
+        step.method.terms(terms, step.outputs, step.labels, step.clock)

@@ -60,6 +60,7 @@ def test_a_run_leaves_everything_a_reader_needs(boosted: RunConfig, tmp_path: Pa
         "commit", "code", "data", "versions", "system", "device", "threads", "finished",
         "wall_time",
     }  # fmt: skip
+    assert "eval_every=None, probe_steps=10" in record.values["settings"]["boost"]
     assert len(record.epochs) == 4
     assert len(record.steps) == 4 * record.values["batches_per_epoch"]
     expected = {
