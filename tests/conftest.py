@@ -23,6 +23,15 @@ hypothesis.settings.register_profile("asgml", deadline=None, derandomize=True, d
 hypothesis.settings.load_profile("asgml")
 
 
+#: These take minutes each: they start first, so that no worker is left alone with one at the end.
+LONGEST = ("test_book", "test_readme", "test_notebooks")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Callable[[str], Path]:
     """Give the path of something in ``../shared``; the test is skipped where it is absent."""
