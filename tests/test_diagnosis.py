@@ -303,13 +303,6 @@ def test_sensitivity_is_over_seeds_or_over_items() -> None:
     assert drawn.axes[0].get_xlabel() == "difference from r, points of test accuracy"
 
 
-def test_sentences_are_shown_whole() -> None:
-    sentence = "a sentence of more than fifty characters, which pandas would cut short"
-    words = tables.words(pd.DataFrame({"said": [sentence], "verdict": ["holds"]}))
-    assert sentence in words._repr_html_()
-    assert repr(words) == f"{sentence} | holds"
-
-
 # ------------------------------------------------------------------ on runs that were
 
 

@@ -154,3 +154,10 @@ def test_a_summary_is_mean_and_deviation_over_seeds() -> None:
     ]
     one = tables.summary(measured[measured["seed"] == 1])
     assert one.to_numpy().tolist() == [["b", "50.0", "10.0"], ["a", "80.0", ""]]
+
+
+def test_sentences_are_shown_whole() -> None:
+    sentence = "a sentence of more than fifty characters, which pandas would cut short"
+    words = tables.words(pd.DataFrame({"said": [sentence], "verdict": ["holds"]}))
+    assert sentence in words._repr_html_()
+    assert repr(words) == f"{sentence} | holds"
