@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asgml_core.checks import AsgmlError
+from asgml_core.cli_data import add_data_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("folder", help="the run's folder, such as outputs/sweep/baseline_seed42")
     show.set_defaults(call=_show)
 
+    add_data_parser(commands)
+
     notebook = commands.add_parser("notebook", help="execute one notebook with parameters")
     notebook.add_argument("name", help="its path, or its name in book/, such as 04_v2_boost")
     notebook.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
@@ -68,11 +71,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", default="synth", help="synth, grid or arrays (default: synth)")
+    parser.add_argument(
+        "--dataset", default="synth", help="synth, grid, cremad, ..., or arrays (default: synth)"
+    )
     parser.add_argument("--profile", help="of the dataset; its first one by default")
     parser.add_argument("--seed", type=int, default=42, help="default: 42")
     parser.add_argument("--epochs", type=int, help="another number than the profile's")
     parser.add_argument("--data", help="path of the data file or folder")
+    parser.add_argument("--option", nargs=2, action="append", default=[], dest="options",
+                        metavar=("NAME", "VALUE"),
+                        help="of the dataset, such as: split own; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="train without items that are not prepared"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
     parser.add_argument("--protocol", default="honest", help="honest or paper (default: honest)")
     parser.add_argument("--outputs", help="folder for the runs (default: outputs)")
@@ -93,9 +104,13 @@ def _runs(parsed: argparse.Namespace) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> None:
+    import yaml
+
     from asgml_core import profile, run, study
 
-    options = {"path": parsed.data} if parsed.data else {}
+    options = {name: yaml.safe_load(value) for name, value in parsed.options}
+    options |= {"path": parsed.data} if parsed.data else {}
+    options |= {"allow_missing": True} if parsed.allow_missing else {}
     base = profile(
         parsed.dataset,
         parsed.profile,
@@ -125,6 +140,10 @@ def _print_record(record: Any) -> None:
         accuracy = f"{100 * entry['accuracy']:.2f} %"
         print(f"  {selection:13} epoch {entry['epoch']:3}  test {accuracy}  ({by_modality})")
     _print_what_was_done(record)
+    missing = record.values["data"].get("missing", {})
+    if missing.get("items"):
+        parts = ", ".join(f"{count} of {part}" for part, count in missing["by_part"].items())
+        print(f"  made without {missing['items']} items that were not prepared ({parts})")
 
 
 def _print_what_was_done(record: Any) -> None:

@@ -16,6 +16,7 @@ from torchvision.models.resnet import BasicBlock
 from asgml_core.checks import check_count, check_one_of
 from asgml_core.modulators.outputs import Outputs
 from asgml_core.seeding import derive_seed
+from asgml_core.sequences import SequenceEncoder
 
 Stem = Literal["imagenet", "small"]
 Frames = Literal["each", "channels"]
@@ -289,8 +290,9 @@ def build_model(
     """Build a late-fusion network for the given data, initialised from ``seed`` alone.
 
     Args:
-        shapes: shape of one item by modality: ``(d,)`` gets an :class:`MLP`, ``(channels, H, W)``
-            a :class:`ResNet18`, ``(F, channels, H, W)`` a :class:`ClipEncoder`.
+        shapes: shape of one item by modality: ``(d,)`` gets an :class:`MLP`, ``(T, d)`` a
+            :class:`~asgml_core.sequences.SequenceEncoder`, ``(channels, H, W)`` a
+            :class:`ResNet18`, ``(F, channels, H, W)`` a :class:`ClipEncoder`.
         classes: number of classes ``C``, 2 or more.
         head: one of :data:`HEADS`.
         width: channels of the first stage, see :class:`ResNet18`.
@@ -331,11 +333,13 @@ def _encoder(
     match shape:
         case (size,):
             return MLP(size, width)
+        case (steps, size):
+            return SequenceEncoder(steps, size, width)
         case (channels, _, _):
             return ResNet18(channels, width, stem)
         case (count, channels, _, _):
             return ClipEncoder(count, channels, frames, width, stem)
     raise ValueError(
-        f"{modality} has items of shape {tuple(shape)}; an encoder needs (d,), "
+        f"{modality} has items of shape {tuple(shape)}; an encoder needs (d,), (steps, d), "
         "(channels, height, width) or (frames, channels, height, width)."
     )

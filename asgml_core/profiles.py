@@ -9,6 +9,8 @@ from asgml_core.config import RunConfig
 
 _GRID_MODEL = {"width": 16, "stem": "imagenet", "frames": "channels"}
 _GRID_TRAIN = {"epochs": 30, "learning_rate": 1e-2}
+#: Of sequences of features; chosen without the real data, see the book's page on MOSEI.
+_STEPS_TRAIN = {"epochs": 20, "optimizer": "adam", "learning_rate": 1e-3}
 
 #: By dataset and name: the sections of a :class:`RunConfig`. The first of each is the default.
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
@@ -34,6 +36,32 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "data": {"options": {"frames": 5, "audio_noise": 0.0}},
             "model": _GRID_MODEL,
             "train": _GRID_TRAIN,
+        },
+    },
+    "cremad": {
+        "cremad": {"train": {"epochs": 100, "learning_rate": 1e-3}},
+    },
+    # Width, stem and batch of 64 are the defaults, and OGM-GE's, as are these two.
+    "ave": {
+        "ave": {"train": {"epochs": 100, "learning_rate": 1e-3}},
+    },
+    "kinetics_sounds": {
+        "kinetics_sounds": {"train": {"epochs": 100, "learning_rate": 1e-3}},
+    },
+    "mosei": {
+        "mosei": {"model": {"width": 8}, "train": _STEPS_TRAIN},
+        "mosei_mean": {
+            "data": {"options": {"pool": "mean"}},
+            "model": {"width": 8},
+            "train": _STEPS_TRAIN,
+        },
+    },
+    "mosi": {
+        "mosi": {"model": {"width": 4}, "train": _STEPS_TRAIN},
+        "mosi_mean": {
+            "data": {"options": {"pool": "mean"}},
+            "model": {"width": 4},
+            "train": _STEPS_TRAIN,
         },
     },
     "arrays": {

@@ -44,6 +44,7 @@ def run(
     again: bool = False,
     progress: Progress | bool = True,
     checkpoint_seconds: float = 5.0,
+    room: int | None = None,
 ) -> RunRecord:
     """Train, evaluate and record one run in ``<outputs>/sweep/<run_id>_seed<seed>/``.
 
@@ -57,6 +58,8 @@ def run(
         progress: show a bar; or a function that is told (epoch, epochs, the epoch's row).
         checkpoint_seconds: write a checkpoint after an epoch when the last one is older than this,
             so that a killed run loses no more; 0 writes one after every epoch. No result changes.
+        room: bytes of a prepared cache to keep on the device; ``None`` is half of its memory. What
+            does not fit is read from disk in every epoch. No result changes.
 
     Returns:
         The record.
@@ -83,7 +86,7 @@ def run(
             )
             return record
         with _arithmetic(config):
-            return _Run(config, folder, dataset).finish(progress, checkpoint_seconds)
+            return _Run(config, folder, dataset, room).finish(progress, checkpoint_seconds)
 
 
 def build_modulator(config: RunConfig) -> Chain:
@@ -106,13 +109,15 @@ def build_modulator(config: RunConfig) -> Chain:
 class _Run:
     """A run on its way to its record."""
 
-    def __init__(self, config: RunConfig, folder: Path, dataset: MultimodalDataset) -> None:
+    def __init__(
+        self, config: RunConfig, folder: Path, dataset: MultimodalDataset, room: int | None
+    ) -> None:
         self.config = config
         self.folder = folder
         self.started = time.perf_counter()
         self.spent = 0.0
         self.dataset = dataset
-        self.trainer = _trainer(config, self.dataset)
+        self.trainer = _trainer(config, self.dataset, room)
         self.schedule = self.trainer.modulator.schedule(self.trainer.clock(1, 0))
         for left in folder.glob(".*.tmp"):  # of a kill in the middle of a write
             left.unlink()
@@ -221,6 +226,7 @@ class _Run:
             "config": self.config.to_dict(),
             "classes": list(self.dataset.classes),
             "items": {name: len(part) for name, part in self.dataset.parts.items()},
+            "data": dict(self.dataset.notes),
             "batches_per_epoch": trainer.batches,
             "schedule": self.schedule,
             "settings": {part.name: repr(part) for part in trainer.modulator.parts()},
@@ -238,7 +244,7 @@ class _Run:
 _ADVICE = "choose another outputs folder, or compute it anew (again=True, --again, -p again True)."
 
 
-def _trainer(config: RunConfig, dataset: MultimodalDataset) -> Trainer:
+def _trainer(config: RunConfig, dataset: MultimodalDataset, room: int | None) -> Trainer:
     model = build_model(
         dataset.shapes,
         len(dataset.classes),
@@ -249,7 +255,7 @@ def _trainer(config: RunConfig, dataset: MultimodalDataset) -> Trainer:
         init=config.model.init,
         seed=config.seed,
     )
-    return Trainer(config, dataset, model, build_modulator(config))
+    return Trainer(config, dataset, model, build_modulator(config), room)
 
 
 def _check_same(

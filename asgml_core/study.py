@@ -211,6 +211,7 @@ def config(name: str, base: RunConfig) -> RunConfig:
     Windows given in epochs of the study's 100 scale with the number of epochs. The MILES runs bring
     their own optimizer, as in the study: Adam at 1e-3 without a drop. Staleness is the study's
     variant, and MILES looks at the test part only in protocol ``"paper"``, which holds out none.
+    On CREMA-D's published split in that protocol probes are read at the study's very batches.
 
     Args:
         name: a run id of :func:`runs`, one of :data:`ARMS`, ``<modality>_only`` or
@@ -291,12 +292,41 @@ def _methods(run: NamedRun, base: RunConfig) -> tuple[MethodConfig, ...]:
     return tuple(methods)
 
 
+#: Data whose encoders may have no convolution.
+_WITHOUT_PICTURES = ("arrays", "mosei", "mosi")
+
+
 def _for_data(methods: tuple[MethodConfig, ...], base: RunConfig) -> tuple[MethodConfig, ...]:
-    return tuple(map(_any_encoder, methods)) if base.data.name == "arrays" else methods
+    if base.data.name in _WITHOUT_PICTURES:
+        methods = tuple(map(_any_encoder, methods))
+    return tuple(map(_study_times, methods)) if _is_reproduction(base) else methods
+
+
+def _is_reproduction(base: RunConfig) -> bool:
+    """Return whether an epoch has the study's 105 batches: 6698 training clips, 64 at a time."""
+    split = base.data.options.get("split", "ogm_ge")
+    whole = base.data.name == "cremad" and split == "ogm_ge" and base.protocol == "paper"
+    return whole and base.train.batch_size == 64
+
+
+#: Batches between the probe times of the study, by method.
+_EVAL_EVERY = {
+    "throttle": 20, "boost": 20, "boost_wrong": 20, "boost_random": 20,
+    "frequency": 100, "staleness": 100,
+}  # fmt: skip
+
+
+def _study_times(method: MethodConfig) -> MethodConfig:
+    """Let a method read its probes exactly when the study did, and not as often an epoch."""
+    adaptive = method.options.get("adaptation") != "fixed"
+    if method.name not in _EVAL_EVERY or not adaptive:
+        return method
+    options = {**method.options, "eval_every": _EVAL_EVERY[method.name]}
+    return dataclasses.replace(method, options=options)
 
 
 def _any_encoder(method: MethodConfig) -> MethodConfig:
-    """Let a method of convolutions take all weights: a user's encoder may have no convolution.
+    """Let a method of convolutions take all weights: the encoder may have no convolution.
 
     For the ResNet18 encoders of this package, whose weights are all convolutions, it is the same.
     """

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from asgml_core.checks import AsgmlError
 from asgml_core.config import RunConfig, TrainConfig
 from asgml_core.datasets.base import MultimodalDataset, Part
+from asgml_core.feed import Batch, Feed
 from asgml_core.models import LateFusion
 from asgml_core.modulators.base import Modulator, defines
 from asgml_core.modulators.editing import gradient_norm
@@ -48,6 +49,7 @@ class Trainer:
         dataset: its data, already split as the protocol asks.
         model: the network, on any device.
         modulator: what balances the modalities; an empty ``Chain()`` does nothing.
+        room: bytes of data to keep on the device, see :class:`~asgml_core.feed.Feed`.
     """
 
     def __init__(
@@ -56,13 +58,15 @@ class Trainer:
         dataset: MultimodalDataset,
         model: LateFusion,
         modulator: Modulator,
+        room: int | None = None,
     ) -> None:
         self.config = config
         self.dataset = dataset
         self.device = torch.device(config.device)
-        self.parts = {name: part.to(self.device) for name, part in dataset.parts.items()}
-        self.format = getattr(torch, _FORMATS[config.memory_format])
-        self.model = model.to(self.device, memory_format=self.format)
+        memory_format = getattr(torch, _FORMATS[config.memory_format])
+        self.feed = Feed(dataset, self.device, memory_format, room)
+        self.parts = self.feed.parts
+        self.model = model.to(self.device, memory_format=memory_format)
         self.modulator = modulator.to(self.device)
         self.groups = model.groups()
         train = config.train
@@ -127,9 +131,8 @@ class Trainer:
             len(self.parts["train"]), generator=generator(self.config.seed, "shuffle", self.epoch)
         )
         recorder = StepRecorder()
-        for batch, rows in enumerate(batch_rows(order, train.batch_size)):
+        for batch, (inputs, labels) in enumerate(self._training_batches(order)):
             clock = self.clock(self.epoch, batch)
-            inputs, labels = self._take(self.parts["train"], rows)
             record: dict[str, Tensor] = {}
             for modalities in self.modulator.passes(self.dataset.modalities, clock):
                 record |= self._step({m: inputs[m] for m in modalities}, labels, clock)
@@ -172,14 +175,10 @@ class Trainer:
             norms[f"{name}/{m}"] = gradient_norm(gradients).to(self.device)
         return norms
 
-    def _take(self, part: Part, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        rows = rows.to(self.device)
-        inputs = {}
-        for m, x in part.inputs.items():
-            taken = x[rows]
-            pictures = taken.dim() == 4
-            inputs[m] = taken.contiguous(memory_format=self.format) if pictures else taken
-        return inputs, part.labels[rows]
+    def _training_batches(self, order: Tensor) -> Iterator[Batch]:
+        part = self.parts["train"]
+        draws = self.feed.draw(part, self.config.seed, self.epoch)
+        return self.feed.batches(part, batch_rows(order, self.config.train.batch_size), draws)
 
     def _check_finite(self, steps: dict[str, Tensor]) -> None:
         for name, values in steps.items():
@@ -206,8 +205,9 @@ class Trainer:
         """Return the network's outputs on a whole part, in evaluation mode."""
         self.model.eval()
         logits, unimodal, features = [], {}, {}
-        for rows in torch.arange(len(part)).split(EVALUATION_BATCH):
-            outputs = self.model(self._take(part, rows)[0])
+        rows = torch.arange(len(part)).split(EVALUATION_BATCH)
+        for inputs, _ in self.feed.batches(part, rows):
+            outputs = self.model(inputs)
             logits.append(outputs.logits)
             for m in outputs.unimodal_logits:
                 unimodal.setdefault(m, []).append(outputs.unimodal_logits[m])

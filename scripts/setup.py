@@ -23,7 +23,7 @@ VENV_PYTHON = VENV / "bin" / "python"
 STATE = VENV / ".setup-state"
 LOG = VENV / "setup.log"
 LOCK = "requirements.lock"
-EXTRAS = "book,dev,examples"
+EXTRAS = "book,video,dev,examples"
 UNFINISHED = {"unfinished": True}
 # Measured on Linux, where torch brings CUDA along: 6.6 GB installed and 2.7 GB of downloads, which
 # pip keeps in its cache a second time if it may.

@@ -21,7 +21,7 @@ def test_help_does_not_import_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("runs", "run", "show", "notebook", "notebooks", "book"):
+    for command in ("runs", "run", "show", "data", "notebook", "notebooks", "book"):
         assert re.search(rf"^ +{command}\b", done.stdout, re.MULTILINE)
 
 

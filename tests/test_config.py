@@ -38,7 +38,7 @@ def values(**changes: object) -> dict:
         ({"train": {"lr": 1}}, "train: field is 'lr'"),
         ({"train": 3}, "train is 3, but must be a mapping"),
         ({"model": {"head": "concat"}}, "model.head is 'concat'.*'concat_mlp'"),
-        ({"data": {"name": "cremad"}}, "data.name is 'cremad'.*'synth', 'grid', 'arrays'"),
+        ({"data": {"name": "imagenet"}}, "data.name is 'imagenet'.*'synth', 'grid', .*'arrays'"),
         ({"data": {"name": "grid", "options": {"frame": 1}}}, "option is 'frame'.*'frames'"),
         ({"data": {"name": "grid", "options": {"seed": 1}}}, "option is 'seed'"),
         ({"methods": [{"name": "bost"}]}, "method is 'bost'.*Did you mean 'boost'"),

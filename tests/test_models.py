@@ -287,7 +287,7 @@ def test_the_encoder_follows_the_shape():
     assert small_model(frames="channels").encoders["visual"].net.conv1.in_channels == 6
 
 
-@pytest.mark.parametrize("shape", [(), (3, 4), (1, 2, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize("shape", [(), (1, 2, 3, 4, 5)], ids=str)
 def test_an_item_of_another_rank_is_refused_by_name(shape):
     with pytest.raises(ValueError, match=r"lips has items of shape \("):
         small_model({"audio": (3,), "lips": shape})

@@ -102,7 +102,7 @@ def test_the_conda_environment_names_what_the_project_names():
     constraint, project = pip["pip"]
     assert constraint == "-c requirements.lock"
     extras = Requirement(project.replace("-e .", "name")).extras
-    assert extras == {"book", "dev", "examples"}
+    assert extras == {"book", "video", "dev", "examples"}
     assert extras <= set(EXTRAS)
     assert "pip" in conda
 

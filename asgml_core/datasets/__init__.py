@@ -6,8 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from asgml_core.datasets.arrays import arrays
+from asgml_core.datasets.ave import ave
 from asgml_core.datasets.base import DataError, MultimodalDataset, Part
+from asgml_core.datasets.cache import Cache
+from asgml_core.datasets.cremad import cremad
 from asgml_core.datasets.grid import grid
+from asgml_core.datasets.kinetics_sounds import kinetics_sounds
+from asgml_core.datasets.mosei import mosei, mosi
 from asgml_core.datasets.synth import synth
 
 if TYPE_CHECKING:
@@ -17,6 +22,11 @@ if TYPE_CHECKING:
 SOURCES: dict[str, Callable[..., MultimodalDataset]] = {
     "synth": synth,
     "grid": grid,
+    "cremad": cremad,
+    "ave": ave,
+    "kinetics_sounds": kinetics_sounds,
+    "mosei": mosei,
+    "mosi": mosi,
     "arrays": arrays,
 }
 
@@ -39,4 +49,19 @@ def load(config: RunConfig) -> MultimodalDataset:
     return dataset.join_valid()
 
 
-__all__ = ["SOURCES", "DataError", "MultimodalDataset", "Part", "arrays", "grid", "load", "synth"]
+__all__ = [
+    "SOURCES",
+    "Cache",
+    "DataError",
+    "MultimodalDataset",
+    "Part",
+    "arrays",
+    "ave",
+    "cremad",
+    "grid",
+    "kinetics_sounds",
+    "load",
+    "mosei",
+    "mosi",
+    "synth",
+]

@@ -8,12 +8,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from asgml_core.checks import AsgmlError, check_number
+from asgml_core.datasets.stored import Stored, join
 from asgml_core.seeding import generator
+
+if TYPE_CHECKING:
+    from asgml_core.datasets.transforms import Transform
 
 
 class DataError(AsgmlError, ValueError):
@@ -22,19 +27,19 @@ class DataError(AsgmlError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One part of a dataset (train, valid or test), whole in memory.
+    """One part of a dataset (train, valid or test), in memory or on disk.
 
     Args:
-        inputs: one float tensor per modality, each ``(N, *shape)``; ``(N, d)`` for feature
-            vectors, ``(N, channels, height, width)`` for pictures and spectrograms,
-            ``(N, frames, channels, height, width)`` for clips.
+        inputs: by modality the ``N`` items, a tensor or rows on disk. Without a transform they are
+            float: ``(N, d)`` feature vectors, ``(N, channels, height, width)`` pictures and
+            spectrograms, ``(N, frames, channels, height, width)`` clips.
         labels: ``(N,)`` int64, from 0 to classes - 1.
         ids: ``N`` names, one per item.
         groups: ``N`` names of what an item belongs to (its speaker or clip); a validation part is
             held out by group.
     """
 
-    inputs: Mapping[str, Tensor]
+    inputs: Mapping[str, Tensor | Stored]
     labels: Tensor
     ids: tuple[str, ...]
     groups: tuple[str, ...]
@@ -47,15 +52,21 @@ class Part:
         rows = torch.as_tensor(rows, dtype=torch.long)
         order = rows.tolist()
         return Part(
-            inputs={m: x[rows] for m, x in self.inputs.items()},
+            inputs={
+                m: x.take(rows) if isinstance(x, Stored) else x[rows]
+                for m, x in self.inputs.items()
+            },
             labels=self.labels[rows],
             ids=tuple(self.ids[i] for i in order),
             groups=tuple(self.groups[i] for i in order),
         )
 
     def to(self, device: torch.device | str) -> Part:
-        """Return the part with its tensors on ``device``."""
-        inputs = {m: x.to(device) for m, x in self.inputs.items()}
+        """Return the part whole on ``device``; what is on disk is read."""
+        inputs = {
+            m: x.load(device) if isinstance(x, Stored) else x.to(device)
+            for m, x in self.inputs.items()
+        }
         return dataclasses.replace(self, inputs=inputs, labels=self.labels.to(device))
 
 
@@ -70,6 +81,9 @@ class MultimodalDataset:
         test: the test part; nothing is ever chosen on it.
         valid: the validation part, or ``None`` until :meth:`hold_out` makes one.
         source: where the data came from, for error messages and provenance.
+        transforms: by modality what turns a batch of it, as kept, into what its encoder sees;
+            a modality without one is seen as it is.
+        notes: what a record should say of the data: the split, items left out, the cache.
 
     Raises:
         DataError: when parts disagree in modalities or shapes, a value is not finite, a label is
@@ -82,6 +96,8 @@ class MultimodalDataset:
     test: Part
     valid: Part | None = None
     source: str = field(default="", compare=False)
+    transforms: Mapping[str, Transform] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for part_name, part in self.parts.items():
@@ -108,16 +124,29 @@ class MultimodalDataset:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of one item, by modality."""
+        """The shape of one item as its encoder sees it, by modality."""
+        return {
+            m: self.transforms[m].shape(stored) if m in self.transforms else stored
+            for m, stored in self._stored_shapes.items()
+        }
+
+    @property
+    def _stored_shapes(self) -> dict[str, tuple[int, ...]]:
         return {m: tuple(x.shape[1:]) for m, x in self.train.inputs.items()}
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of every array, id and group; equal data, equal fingerprint."""
+        """A hash of every array, id and group; equal data, equal fingerprint.
+
+        Rows on disk count by the hashes that their cache holds.
+        """
         digest = hashlib.sha256(repr((self.classes, self.modalities)).encode())
         for name, part in self.parts.items():
             digest.update(repr((name, part.ids, part.groups)).encode())
             for tensor in (*part.inputs.values(), part.labels):
+                if isinstance(tensor, Stored):
+                    digest.update(repr((tensor.dtype, tensor.shape, tensor.hashes)).encode())
+                    continue
                 array = tensor.detach().cpu().contiguous().numpy()
                 digest.update(repr((array.dtype.str, array.shape)).encode())
                 digest.update(memoryview(array).cast("B"))
@@ -141,7 +170,11 @@ class MultimodalDataset:
             return dataclasses.replace(part, inputs={m: part.inputs[m] for m in modalities})
 
         return dataclasses.replace(
-            self, train=chosen(self.train), valid=chosen(self.valid), test=chosen(self.test)
+            self,
+            train=chosen(self.train),
+            valid=chosen(self.valid),
+            test=chosen(self.test),
+            transforms={m: t for m, t in self.transforms.items() if m in modalities},
         )
 
     def hold_out(self, fraction: float, seed: int) -> MultimodalDataset:
@@ -195,7 +228,7 @@ class MultimodalDataset:
             return self
         a, b = self.train, self.valid
         joined = Part(
-            inputs={m: torch.cat([a.inputs[m], b.inputs[m]]) for m in self.modalities},
+            inputs={m: join([a.inputs[m], b.inputs[m]]) for m in self.modalities},
             labels=torch.cat([a.labels, b.labels]),
             ids=a.ids + b.ids,
             groups=a.groups + b.groups,
@@ -204,19 +237,7 @@ class MultimodalDataset:
 
 
 def _check_part(where: str, part: Part, dataset: MultimodalDataset) -> None:
-    n = len(part.labels)
-    if n == 0:
-        raise DataError(f"{where} has no items.")
-    if not part.inputs:
-        raise DataError(f"{where} has no modalities.")
-    if len(part.ids) != n or len(part.groups) != n:
-        raise DataError(
-            f"{where} has {n} labels, {len(part.ids)} ids and {len(part.groups)} groups; "
-            "the three must be equal in number."
-        )
-    if len(set(part.ids)) != n:
-        twice = next(item for item in part.ids if part.ids.count(item) > 1)
-        raise DataError(f"{where} has the item {twice!r} more than once.")
+    _check_items(where, part)
     _check_labels(where, part, len(dataset.classes))
     if tuple(part.inputs) != dataset.modalities:
         raise DataError(
@@ -229,7 +250,25 @@ def _check_part(where: str, part: Part, dataset: MultimodalDataset) -> None:
                 f"{where} has a modality named {m!r}; a name is a word of letters, digits and '_' "
                 "that is not taken (as 'fusion', 'fused' and 'keys' are)."
             )
-        _check_input(f"{where}, {m}", x, part, dataset.shapes[m])
+        _check_shape(f"{where}, {m}", x, part, dataset._stored_shapes[m])
+        if m not in dataset.transforms:
+            _check_values(f"{where}, {m}", x, part)
+
+
+def _check_items(where: str, part: Part) -> None:
+    n = len(part.labels)
+    if n == 0:
+        raise DataError(f"{where} has no items.")
+    if not part.inputs:
+        raise DataError(f"{where} has no modalities.")
+    if len(part.ids) != n or len(part.groups) != n:
+        raise DataError(
+            f"{where} has {n} labels, {len(part.ids)} ids and {len(part.groups)} groups; "
+            "the three must be equal in number."
+        )
+    if len(set(part.ids)) != n:
+        twice, _ = Counter(part.ids).most_common(1)[0]
+        raise DataError(f"{where} has the item {twice!r} more than once.")
 
 
 def _check_labels(where: str, part: Part, classes: int) -> None:
@@ -251,15 +290,19 @@ def _check_labels(where: str, part: Part, classes: int) -> None:
 _TAKEN = {"fusion", "fused", *dir(torch.nn.ModuleDict)}
 
 
-def _check_input(where: str, x: Tensor, part: Part, shape: tuple[int, ...]) -> None:
-    n = len(part.labels)
-    if not x.is_floating_point():
-        raise DataError(f"{where} is {x.dtype}; a floating-point tensor was expected.")
-    if len(x) != n:
-        raise DataError(f"{where} has {len(x)} rows, but there are {n} labels.")
+def _check_shape(where: str, x: Tensor | Stored, part: Part, shape: tuple[int, ...]) -> None:
+    if len(x) != len(part.labels):
+        raise DataError(f"{where} has {len(x)} rows, but there are {len(part.labels)} labels.")
     if tuple(x.shape[1:]) != shape:
         raise DataError(f"{where} has items of shape {tuple(x.shape[1:])}, but train has {shape}.")
-    finite = torch.isfinite(x).reshape(n, -1).all(1)
+
+
+def _check_values(where: str, x: Tensor | Stored, part: Part) -> None:
+    if not x.dtype.is_floating_point:
+        raise DataError(f"{where} is {x.dtype}; a floating-point tensor was expected.")
+    if isinstance(x, Stored):  # a cache holds finite values only; reading all would take minutes
+        return
+    finite = torch.isfinite(x).reshape(len(x), -1).all(1)
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0])
         raise DataError(

@@ -52,13 +52,13 @@ _VOICE_MOVES = {
     "DIS": (-0.6, 0.3, -0.6, 0.1, -0.2, -0.6, 0.9, -0.3),
     "ANG": (0.4, 0.7, -0.3, 1.2, 1.0, 0.5, -0.5, 0.0),
 }
-# What belongs to a speaker (about -1 to 1), and what is new in every item (-1 to 1).
-_LOOKS = ("fair", "blond", "broad", "long", "apart", "bushy", "full", "snub", "beard", "fringe")
-_SCENE = ("x", "y", "tilt", "zoom", "turn", "nod", "light_x", "light_y", "light", "wall",
-          "wall_x", "crooked")  # fmt: skip
-_THROAT = ("high", "small", "timbre", "haste", "force")
-_TAKE = ("onset", "swing", "melody", "shake", "vowel_1", "vowel_2", "start", "length", "gain",
-         "hiss", "microphone")  # fmt: skip
+#: What belongs to a speaker (about -1 to 1), and what is new in every item (-1 to 1).
+LOOKS = ("fair", "blond", "broad", "long", "apart", "bushy", "full", "snub", "beard", "fringe")
+SCENE = ("x", "y", "tilt", "zoom", "turn", "nod", "light_x", "light_y", "light", "wall",
+         "wall_x", "crooked")  # fmt: skip
+THROAT = ("high", "small", "timbre", "haste", "force")
+TAKE = ("onset", "swing", "melody", "shake", "vowel_1", "vowel_2", "start", "length", "gain",
+        "hiss", "microphone")  # fmt: skip
 
 _TRAITS = 10  # drawn for every speaker and modality; a voice uses the first few
 _CHUNK = 64  # items drawn at a time: their arrays stay in the processor's cache
@@ -124,13 +124,36 @@ def examples() -> dict[str, Array]:
         ``{"audio": (6, H, W), "visual": (6, H, W)}`` in the order of :data:`CLASSES`; log magnitude
         with the lowest band first, and grey from 0 (black) to about 1 with the top row first.
     """
+    labels, strengths = np.arange(len(CLASSES)), np.full(len(CLASSES), 1.3)
     still = np.zeros((len(CLASSES), 12))
     return {
-        "audio": _voice(
-            1.3 * _table(_VOICE_MOVES), still[:, : len(_THROAT)], still[:, : len(_TAKE)]
-        ),
-        "visual": _face(1.3 * _table(_FACE_MOVES), still[:, : len(_LOOKS)], still),
+        "audio": draw_voices(labels, strengths, still[:, : len(THROAT)], still[:, : len(TAKE)]),
+        "visual": draw_faces(labels, strengths, still[:, : len(LOOKS)], still[:, : len(SCENE)]),
     }
+
+
+def draw_faces(labels: NDArray, strengths: NDArray, looks: NDArray, scene: NDArray) -> Array:
+    """Return clean faces ``(N, H, W)``, grey from 0 (black) to about 1, the top row first.
+
+    Args:
+        labels: ``(N,)``, of :data:`CLASSES`.
+        strengths: ``(N,)``, how strong the emotion is: 0 a neutral face, 1 clear, 2 extreme.
+        looks: ``(N, len(LOOKS))`` of the person, about -1 to 1.
+        scene: ``(N, len(SCENE))`` pose and light, -1 to 1.
+    """
+    return _face(strengths[:, None] * _table(_FACE_MOVES)[labels], looks, scene)
+
+
+def draw_voices(labels: NDArray, strengths: NDArray, throat: NDArray, take: NDArray) -> Array:
+    """Return clean voices ``(N, H, W)``, natural log of the magnitude, the lowest band first.
+
+    Args:
+        labels: ``(N,)``, of :data:`CLASSES`.
+        strengths: ``(N,)``, how strong the emotion is: 0 an even voice, 1 clear, 2 extreme.
+        throat: ``(N, len(THROAT))`` of the speaker, about -1 to 1.
+        take: ``(N, len(TAKE))`` the words and the recording, -1 to 1.
+    """
+    return _voice(strengths[:, None] * _table(_VOICE_MOVES)[labels], throat, take)
 
 
 def _schedule(
@@ -158,16 +181,14 @@ def _part(
 
 def _faces(labels: NDArray, signal: float, traits: NDArray, rng: np.random.Generator) -> Array:
     units = _moves(_table(_FACE_MOVES)[labels], signal, (0.9, 2.1), 0.15, rng)
-    scene = rng.uniform(-1, 1, (len(labels), len(_SCENE)))
+    scene = rng.uniform(-1, 1, (len(labels), len(SCENE)))
     return _in_chunks(_face, units, 0.75 * np.tanh(traits), scene, noise=0.04, rng=rng)
 
 
 def _voices(labels: NDArray, signal: float, traits: NDArray, rng: np.random.Generator) -> Array:
     prosody = _moves(_table(_VOICE_MOVES)[labels], signal, (0.85, 2.1), 0.3, rng)
-    take = rng.uniform(-1, 1, (len(labels), len(_TAKE)))
-    return _in_chunks(
-        _voice, prosody, np.tanh(traits[:, : len(_THROAT)]), take, noise=0.35, rng=rng
-    )
+    take = rng.uniform(-1, 1, (len(labels), len(TAKE)))
+    return _in_chunks(_voice, prosody, np.tanh(traits[:, : len(THROAT)]), take, noise=0.35, rng=rng)
 
 
 def _table(moves: dict[str, tuple[float, ...]]) -> NDArray[np.float64]:
@@ -225,7 +246,7 @@ def _paint(image: Array, cover: Array, tone: Array | float) -> None:
 
 def _face(units: NDArray, looks: NDArray, scene: NDArray) -> Array:
     """Draw faces ``(N, H, W)``, grey from 0 to about 1."""
-    f = _named(_UNITS + _LOOKS + _SCENE, np.hstack([units, looks, scene]))
+    f = _named(_UNITS + LOOKS + SCENE, np.hstack([units, looks, scene]))
     f.skin = 0.62 + 0.22 * f.fair
     f.hair = np.clip(f.skin * (0.45 + 0.35 * f.blond), 0.03, 0.9)
     grid = (np.arange(SIZE, dtype=np.float32) + 0.5) * _PIXEL - 1
@@ -323,7 +344,7 @@ def _mouth(image: Array, x: Array, y: Array, f: SimpleNamespace) -> None:
 
 def _voice(prosody: NDArray, throat: NDArray, take: NDArray) -> Array:
     """Draw log spectrograms ``(N, bands, frames)``, natural log of the magnitude."""
-    v = _named(_PROSODY + _THROAT + _TAKE, np.hstack([prosody, throat, take]))
+    v = _named(_PROSODY + THROAT + TAKE, np.hstack([prosody, throat, take]))
     time = ((np.arange(SIZE, dtype=np.float32) + 0.5) / SIZE)[None, None, :]
     octave = np.linspace(0, 5.6, SIZE, dtype=np.float32)[None, :, None]
     hertz = 85 * 2**octave

@@ -1,5 +1,6 @@
 """Tables and records in, matplotlib figures out. No training, no global change of style."""
 
+from asgml_core.figures.caches import contact_sheet
 from asgml_core.figures.data import draw_item, emotions, examples, knob, knobs, phenomenon
 from asgml_core.figures.diagnosis import (
     controls,
@@ -11,6 +12,13 @@ from asgml_core.figures.diagnosis import (
     signal,
     skipped_gradients,
     strengths,
+)
+from asgml_core.figures.real_data import (
+    crops,
+    film_strip,
+    groups_of_splits,
+    repeated_sound,
+    two_frames,
 )
 from asgml_core.figures.runs import (
     coefficients,
@@ -24,13 +32,17 @@ from asgml_core.figures.style import colours, save, style
 __all__ = [
     "coefficients",
     "colours",
+    "contact_sheet",
     "controls",
+    "crops",
     "differences",
     "draw_item",
     "emotions",
     "encoder_knowledge",
     "examples",
+    "film_strip",
     "gaps",
+    "groups_of_splits",
     "knob",
     "knobs",
     "learning_curves",
@@ -38,6 +50,7 @@ __all__ = [
     "phenomenon",
     "probe_readings",
     "relative_updates",
+    "repeated_sound",
     "replaced_gradients",
     "save",
     "signal",
@@ -45,4 +58,5 @@ __all__ = [
     "strengths",
     "style",
     "trajectories",
+    "two_frames",
 ]

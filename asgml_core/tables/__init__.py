@@ -1,5 +1,14 @@
 """Records in, tables out. No training, no pictures."""
 
+from asgml_core.tables.caches import (
+    arrays,
+    folders,
+    notes,
+    repeats,
+    report,
+    shares_right,
+    splits,
+)
 from asgml_core.tables.data import classes, parts, phenomenon, summary
 from asgml_core.tables.diagnosis import (
     aim,
@@ -35,6 +44,7 @@ from asgml_core.tables.verdicts import claims
 __all__ = [
     "against",
     "aim",
+    "arrays",
     "by_modality",
     "claims",
     "classes",
@@ -44,12 +54,14 @@ __all__ = [
     "encoders",
     "expected_movement",
     "first_sweep",
+    "folders",
     "gaps",
     "identical",
     "last_readings",
     "masks",
     "modalities",
     "movement",
+    "notes",
     "option",
     "order_with_test",
     "parts",
@@ -57,13 +69,17 @@ __all__ = [
     "planned",
     "probe_bias",
     "provenance",
+    "repeats",
     "replaced_gradients",
+    "report",
     "results",
     "sensitivity",
     "settings",
+    "shares_right",
     "shown",
     "skipped_gradients",
     "speeds",
+    "splits",
     "steadiness",
     "strengths",
     "summary",

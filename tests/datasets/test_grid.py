@@ -1,7 +1,9 @@
-"""GRID words: the prepared file as it is, and files that are not as they should be."""
+"""GRID words: the prepared file and caches as they are, and what is not as it should be."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 import torch
 
 from asgml_core import datasets, profile
-from asgml_core.datasets import DataError, grid
+from asgml_core.datasets import Cache, DataError, grid
+from asgml_core.preparing.plan import Decoded, Item, ItemError, Plan
+from asgml_core.preparing.runner import prepare
 
 WORDS = Path(__file__).parents[2].parent / "shared" / "data" / "grid_s1" / "grid_s1_words.npz"
 needs_words = pytest.mark.skipif(not WORDS.is_file(), reason="no ../shared/data/grid_s1")
@@ -84,7 +88,7 @@ def test_a_missing_file_says_where_it_looked(
         grid(seed=0, path="nowhere.npz")
     monkeypatch.setenv("ASGML_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"no grid_s1/grid_s1_words\.npz in .*ASGML_DATA"):
+    with pytest.raises(DataError, match=r"no grid_s1/grid_s1_words\.npz and no cache .*ASGML_DATA"):
         grid(seed=0)
 
 
@@ -141,8 +145,182 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         ({"audio_noise": -1}, "audio_noise is -1"),
         ({"visual_noise": float("nan")}, "visual_noise is nan"),
         ({"task": "letters"}, "'commands_colours', 'digits'"),
+        ({"test_clips": 0}, "test_clips is 0"),
     ],
 )
 def test_options_are_checked(option: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         grid(seed=0, **option)
+
+
+def test_the_prepared_files_fingerprint_stays(tmp_path: Path) -> None:
+    """What runs recorded before caches could be read must stay resumable."""
+    assert grid(seed=0, path=words_file(tmp_path), test_clips=2).fingerprint == "7321f73253c3e745"
+
+
+#: Speaker, clip, and words of slots 0, 1 and 4.
+CLIPS = [
+    ("s1", "c0", ("bin", "blue", "two")), ("s1", "c1", ("bin", "red", "six")),
+    ("s1", "c2", ("lay", "blue", "two")), ("s1", "c3", ("set", "red", "one")),
+    ("s2", "c0", ("bin", "blue", "two")), ("s2", "c1", ("lay", "blue", "one")),
+]  # fmt: skip
+
+
+def content(number: int) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(number)
+    return {
+        "frames": draw.integers(0, 256, (5, 32, 56), np.uint8),
+        "logmel": draw.integers(0, 256, (64, 60), np.uint8),
+    }
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Decodes an item to arrays drawn from its number; some fail."""
+
+    failing: tuple[str, ...] = ()
+
+    def __call__(self, items: Sequence[Item]) -> list[Decoded | ItemError]:
+        return [
+            ItemError(f"{item.id} is damaged.")
+            if item.id in self.failing
+            else Decoded(content(item.facts["number"]))
+            for item in items
+        ]
+
+
+def words_cache(
+    folder: Path, clips: Sequence[tuple] = tuple(CLIPS), failing: tuple[str, ...] = (), **changes
+) -> str:
+    items = []
+    for speaker, clip, words in clips:
+        for slot, word in zip((0, 1, 4), words, strict=True):
+            items.append(
+                Item(
+                    id=f"{speaker}_{clip}_{slot}_{word}",
+                    label=word,
+                    group=f"{speaker}_{clip}",
+                    facts={"speaker": speaker, "clip": clip, "slot": slot, "number": len(items)},
+                )
+            )
+    plan = {
+        "dataset": "grid",
+        "classes": tuple(sorted({item.label for item in items})),
+        "source": folder,
+        "items": tuple(items),
+        "arrays": {"frames": ("uint8", (5, 32, 56)), "logmel": ("uint8", (64, 60))},
+        "parameters": {"mouth": "drawn"},
+        "decode": Numbered(failing),
+    } | changes
+    prepare(Plan(**plan), folder / "cache", workers=0, progress=False)
+    return str(folder / "cache")
+
+
+def same_words_file(folder: Path, clips: Sequence[tuple]) -> str:
+    """Write the words of clips of one speaker as a prepared file."""
+    rows = [(clip, slot, word) for _, clip, words in clips
+            for slot, word in zip((0, 1, 4), words, strict=True)]  # fmt: skip
+    clip, slot, word = map(np.array, zip(*rows, strict=True))
+    arrays = [content(number) for number in range(len(rows))]
+    stacked = {name: np.stack([one[name] for one in arrays]) for name in arrays[0]}
+    path = folder / "same.npz"
+    np.savez(path, clip=clip, slot=slot.astype(np.uint8), word=word, **stacked)
+    return str(path)
+
+
+@pytest.mark.parametrize("task", ["commands_colours", "digits"])
+def test_a_cache_is_the_same_data_as_a_prepared_file(tmp_path: Path, task: str) -> None:
+    of_s1 = CLIPS[:4]
+    options = {"seed": 3, "task": task, "frames": 3, "audio_noise": 0.5, "test_clips": 2}
+    cached = grid(path=words_cache(tmp_path, of_s1), **options)
+    filed = grid(path=same_words_file(tmp_path, of_s1), **options)
+    assert cached.classes == filed.classes
+    for one, other in ((cached.train, filed.train), (cached.test, filed.test)):
+        assert one.ids == tuple(f"s1_{item}" for item in other.ids)
+        assert one.groups == tuple(f"s1_{group}" for group in other.groups)
+        assert torch.equal(one.labels, other.labels)
+        for m in ("audio", "visual"):
+            assert torch.equal(one.inputs[m], other.inputs[m])
+    assert filed.notes == {}
+    cache = Cache.open(cached.source)
+    assert cached.notes["cache"]["fingerprint"] == cache.manifest["fingerprint"]
+    assert cached.notes["missing"] == {"items": 0, "first": []}
+
+
+def test_equal_clips_of_two_speakers_are_two_groups(tmp_path: Path) -> None:
+    path = words_cache(tmp_path)
+    for seed in range(8):
+        data = grid(seed=seed, path=path, test_clips=3)
+        assert set(data.train.groups).isdisjoint(data.test.groups)
+        assert len(set(data.test.groups)) == 3
+        assert set(data.train.groups) | set(data.test.groups) == {f"{s}_{c}" for s, c, _ in CLIPS}
+
+
+def test_missing_words_are_named_or_allowed_and_the_others_stay(tmp_path: Path) -> None:
+    whole = grid(seed=1, path=words_cache(tmp_path / "whole"), test_clips=2)
+    lost = ("s1_c1_0_bin", "s2_c0_1_blue")
+    path = words_cache(tmp_path / "lost", failing=(*lost, "s1_c2_4_two"))
+    with pytest.raises(DataError, match=r"2 of the 12 words .* missing, 's1_c1_0_bin' first; rep"):
+        grid(seed=1, path=path, test_clips=2)
+    data = grid(seed=1, path=path, test_clips=2, allow_missing=True)
+    assert data.notes["missing"] == {"items": 2, "first": list(lost)}
+    assert data.classes == whole.classes
+    for part, whole_part in ((data.train, whole.train), (data.test, whole.test)):
+        assert part.ids == tuple(item for item in whole_part.ids if item not in lost)
+
+
+def test_a_clip_that_is_lost_whole_does_not_draw_the_others_anew(tmp_path: Path) -> None:
+    whole = grid(seed=5, path=words_cache(tmp_path / "whole"), test_clips=2)
+    kept = whole.train.groups[0]
+    lost = tuple(item for item in whole.train.ids if item.startswith(f"{kept}_"))
+    path = words_cache(tmp_path / "lost", failing=lost)
+    data = grid(seed=5, path=path, test_clips=2, allow_missing=True)
+    assert data.test.ids == whole.test.ids
+    assert len(data.train) == len(whole.train) - 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"arrays": {"frames": ("uint8", (5, 32, 56))}},
+            r"array 'logmel' is None \(\), but uint8 \(64, 60\) was expected",
+        ),
+        ({"dataset": "cremad"}, "is a cache of 'cremad', but 'grid' was asked for"),
+    ],
+)
+def test_a_cache_of_another_layout_is_refused(tmp_path: Path, changes: dict, message: str) -> None:
+    path = words_cache(tmp_path, **changes)
+    with pytest.raises(DataError, match=message):
+        grid(seed=0, path=path, test_clips=2)
+
+
+def test_an_unfinished_cache_or_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    path = words_cache(tmp_path)
+    with pytest.raises(DataError, match="has 6 clips, so test_clips must be below"):
+        grid(seed=0, path=path, test_clips=6)
+    (Path(path) / "manifest.json").unlink()
+    with pytest.raises(DataError, match="is not finished"):
+        grid(seed=0, path=path, test_clips=2)
+    with pytest.raises(DataError, match="'asgml data prepare' makes a cache"):
+        grid(seed=0, path=str(tmp_path), test_clips=2)
+
+
+def test_a_cache_without_words_of_the_task_or_with_none_left_is_refused(tmp_path: Path) -> None:
+    digits = tuple(f"{s}_{c}_4_{words[2]}" for s, c, words in CLIPS)
+    path = words_cache(tmp_path, failing=digits)
+    assert len(grid(seed=0, path=path, test_clips=2).train) == 8
+    with pytest.raises(DataError, match="6 of the 6 words of task 'digits' are missing"):
+        grid(seed=0, path=path, task="digits", test_clips=2, allow_missing=True)
+
+
+def test_a_cache_is_found_where_no_prepared_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASGML_DATA", str(tmp_path))
+    words_cache(tmp_path)
+    (tmp_path / "cache").rename(tmp_path / "grid")
+    assert grid(seed=0, test_clips=2).source == str(tmp_path / "grid")
+    (tmp_path / "grid_s1").mkdir()
+    Path(words_file(tmp_path)).rename(tmp_path / "grid_s1" / "grid_s1_words.npz")
+    assert grid(seed=0, test_clips=2).source == str(tmp_path / "grid_s1" / "grid_s1_words.npz")

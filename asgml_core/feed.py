@@ -1,0 +1,139 @@
+"""From a dataset to batches on the device: moved there once, or read ahead from disk.
+
+Which of the two decides no result: an item's values, and all that is drawn for it in an epoch, do
+not depend on where it lies or on the batch it is in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from asgml_core.datasets.base import MultimodalDataset, Part
+from asgml_core.datasets.stored import Stored
+from asgml_core.seeding import generator
+
+#: Batches that are read from disk while one is at work.
+AHEAD = 2
+Batch = tuple[dict[str, Tensor], Tensor]
+
+
+def room_on(device: torch.device) -> int:
+    """Return how many bytes of data a device may take: half of its memory (CUDA: of the free)."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+class Feed:
+    """The parts of a dataset, on the device where they fit, and batches of them.
+
+    Args:
+        dataset: the data, split as the protocol asks.
+        device: where batches go.
+        memory_format: of pictures and spectrograms ``(B, channels, H, W)``.
+        room: bytes on the device for what the dataset keeps on disk; ``None`` is :func:`room_on`.
+            What does not fit is read from disk in every epoch.
+    """
+
+    def __init__(
+        self,
+        dataset: MultimodalDataset,
+        device: torch.device,
+        memory_format: torch.memory_format,
+        room: int | None = None,
+    ) -> None:
+        self.device = device
+        self.memory_format = memory_format
+        self.transforms = dataset.transforms
+        stored = [
+            x.nbytes
+            for part in dataset.parts.values()
+            for x in part.inputs.values()
+            if isinstance(x, Stored)
+        ]
+        self.streams = sum(stored) > (room_on(device) if room is None else room)
+        self.parts = {name: self._placed(part) for name, part in dataset.parts.items()}
+
+    def _placed(self, part: Part) -> Part:
+        if not self.streams:
+            return part.to(self.device)
+        inputs = {
+            m: x if isinstance(x, Stored) else x.to(self.device) for m, x in part.inputs.items()
+        }
+        return dataclasses.replace(part, inputs=inputs, labels=part.labels.to(self.device))
+
+    def draw(self, part: Part, seed: int, epoch: int) -> dict[str, Tensor]:
+        """Return all that transforms draw for the items of a part in one epoch, by modality.
+
+        Args:
+            part: one of :attr:`parts`.
+            seed: the run's seed.
+            epoch: counted from 1.
+        """
+        draws = {}
+        for m, transform in self.transforms.items():
+            shape = tuple(part.inputs[m].shape[1:])
+            drawn = transform.draw(len(part), shape, generator(seed, "augment", m, epoch))
+            if drawn is not None:
+                draws[m] = drawn.to(self.device)
+        return draws
+
+    def batches(
+        self, part: Part, rows: Iterable[Tensor], draws: Mapping[str, Tensor] | None = None
+    ) -> Iterator[Batch]:
+        """Yield inputs ``{m: (B, ...)}`` and labels ``(B,)`` on the device.
+
+        Args:
+            part: one of :attr:`parts`.
+            rows: the rows of each batch, on the CPU.
+            draws: as :meth:`draw` gave them, in training; ``None`` is evaluation.
+        """
+        stored = {m: x for m, x in part.inputs.items() if isinstance(x, Stored)}
+        for on_cpu, read in self._read_ahead(stored, rows):
+            chosen = on_cpu.to(self.device)
+            inputs = {}
+            for m, x in part.inputs.items():
+                if m in read:
+                    taken = read[m].to(self.device, non_blocking=True)
+                else:
+                    taken = x.index_select(0, chosen)  # of bytes, far faster than x[chosen]
+                if m in self.transforms:
+                    drawn = None if draws is None or m not in draws else draws[m][chosen]
+                    taken = self.transforms[m](taken, drawn)
+                if taken.dim() == 4:  # pictures and spectrograms
+                    taken = taken.contiguous(memory_format=self.memory_format)
+                inputs[m] = taken
+            yield inputs, part.labels[chosen]
+
+    def _read_ahead(
+        self, stored: Mapping[str, Stored], rows: Iterable[Tensor]
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        if not stored:
+            yield from ((chosen, {}) for chosen in rows)
+            return
+
+        def read(chosen: Tensor) -> dict[str, Tensor]:
+            taken = {m: x[chosen] for m, x in stored.items()}
+            pinned = self.device.type == "cuda"
+            return {m: x.pin_memory() for m, x in taken.items()} if pinned else taken
+
+        waiting: deque[tuple[Tensor, Future]] = deque()
+        with ThreadPoolExecutor(1) as reader:
+            try:
+                for chosen in rows:
+                    waiting.append((chosen, reader.submit(read, chosen)))
+                    if len(waiting) > AHEAD:
+                        first, future = waiting.popleft()
+                        yield first, future.result()
+                while waiting:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            finally:  # a training step may have failed
+                reader.shutdown(cancel_futures=True)
