@@ -1,4 +1,4 @@
-"""``asgml data``: prepare, verify and show caches of real datasets.
+"""``asgml data``: prepare, verify and show caches of real datasets, or draw a miniature of one.
 
 The options of each dataset stand here as text, so that ``--help`` imports nothing heavy; a test
 holds them equal to the signatures of the functions they are passed to.
@@ -72,6 +72,14 @@ def add_data_parser(commands: Any) -> None:
     verify.add_argument("--quiet", action="store_true", help="show no bar")
     verify.set_defaults(call=_verify)
 
+    miniature = actions.add_parser(
+        "miniature", help="draw a made-up CREMA-D, to try everything without the download"
+    )
+    miniature.add_argument("folder", type=Path, help="where to; made if needed")
+    miniature.add_argument("--actors", type=int, default=10, help="how many (default: 10)")
+    miniature.add_argument("--sentences", type=int, default=1, help="of each (default: 1)")
+    miniature.set_defaults(call=_miniature)
+
     show = actions.add_parser("show", help="draw a contact sheet and spectrograms of a cache")
     show.add_argument("cache", type=Path, help="the cache's folder")
     show.add_argument("-o", "--output", type=Path, help="the picture (default: sheet.png there)")
@@ -119,6 +127,12 @@ def _verify(parsed: argparse.Namespace) -> None:
         f"{parsed.cache} is whole: {counts['decoded']} of {counts['listed']} items of "
         f"{cache.manifest['dataset']}, fingerprint {cache.manifest['fingerprint']}."
     )
+
+
+def _miniature(parsed: argparse.Namespace) -> None:
+    from asgml_core.preparing.miniature import miniature_cremad
+
+    print(miniature_cremad(parsed.folder, actors=parsed.actors, sentences=parsed.sentences))
 
 
 def _show(parsed: argparse.Namespace) -> None:

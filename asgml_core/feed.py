@@ -99,14 +99,15 @@ class Feed:
         for on_cpu, read in self._read_ahead(stored, rows):
             chosen = on_cpu.to(self.device)
             inputs = {}
-            for m, x in part.inputs.items():
+            for m, kept in part.inputs.items():
+                x, at = kept, chosen
                 if m in read:
-                    taken = read[m].to(self.device, non_blocking=True)
-                else:
-                    taken = x.index_select(0, chosen)  # of bytes, far faster than x[chosen]
+                    x, at = read[m].to(self.device, non_blocking=True), None
                 if m in self.transforms:
                     drawn = None if draws is None or m not in draws else draws[m][chosen]
-                    taken = self.transforms[m](taken, drawn)
+                    taken = self.transforms[m](x, drawn, at)
+                else:
+                    taken = x if at is None else x.index_select(0, at)
                 if taken.dim() == 4:  # pictures and spectrograms
                     taken = taken.contiguous(memory_format=self.memory_format)
                 inputs[m] = taken

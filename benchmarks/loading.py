@@ -14,14 +14,18 @@ the unmodified dataset class of a clone of GeWu-Lab/OGM-GE_CVPR2022 for that. Wr
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import itertools
+import math
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,10 +91,27 @@ def extract_frames(source: Path, to: Path, names: Sequence[str]) -> None:
         Image.fromarray(first.pictures[0]).save(folder / "00000.jpg", quality=95)
 
 
+class Stopwatch:
+    """Calls something, and adds up the seconds it takes."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.seconds = 0.0
+
+    def __call__(self, *values: Any) -> Any:
+        start = time.perf_counter()
+        result = self.function(*values)
+        self.seconds += time.perf_counter() - start
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.function, name)
+
+
 class PerItem(Dataset):
     """The usual way: everything anew for every item of every epoch."""
 
-    def __init__(self, folder: Path, names: Sequence[str], augment: bool = True) -> None:
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
         from torchvision import transforms
 
         self.folder, self.names = folder, names
@@ -100,7 +121,7 @@ class PerItem(Dataset):
             transforms.ToTensor(),
             transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
-        self.transform = transforms.Compose(steps if augment else [np.asarray])
+        self.transform = Stopwatch(transforms.Compose(steps))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -179,77 +200,76 @@ def time_preparing(folder: Path, names: Sequence[str], cache: Path) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def ways(folder: Path, cache: Path, peer: Path | None) -> dict[str, Callable[[], int]]:
-    """Return, by name, functions that load one epoch and return how many items it had."""
+@dataclass
+class Way:
+    """One way of loading an epoch.
+
+    Args:
+        load: loads one and returns how many items it had.
+        augmentation: what took the time of cropping, flipping and normalising, if it is known.
+    """
+
+    load: Callable[[], int]
+    augmentation: Stopwatch | None = None
+
+
+def ways(folder: Path, cache: Path, peer: Path | None) -> dict[str, Way]:
+    """Return the ways of loading the training part, by name."""
     data = cremad(seed=1, path=str(cache), split="own")
-    device = torch.device("cpu")
-    feeds = {
-        "ours, in memory": Feed(data, device, torch.channels_last, room=1 << 60),
-        "ours, streamed": Feed(data, device, torch.channels_last, room=0),
-    }
     names = data.train.ids
-
-    def epoch(feed: Feed, epoch_number: Iterator[int]) -> int:
-        part = feed.parts["train"]
-        draws = feed.draw(part, 1, next(epoch_number))
-        order = torch.randperm(len(part)).split(BATCH)
-        return sum(len(labels) for _, labels in feed.batches(part, order, draws))
-
-    def without_pictures(feed: Feed) -> int:
-        part = feed.parts["train"]
-        order = torch.randperm(len(part)).split(BATCH)
-        done = 0
-        for rows in order:
-            taken = {m: x[rows] for m, x in part.inputs.items()}
-            done += len(taken["audio"])
-        return done
-
-    def per_item(dataset: Dataset) -> int:
-        loader = DataLoader(dataset, BATCH, shuffle=True, collate_fn=_collate)
-        return sum(len(labels) for _, _, labels in loader)
-
-    numbers = itertools.count(1)
-    made = {name: (lambda feed=feed: epoch(feed, numbers)) for name, feed in feeds.items()}
-    made["ours, in memory, without augmentation"] = lambda: without_pictures(
-        feeds["ours, in memory"]
-    )
-    made["per item"] = lambda: per_item(PerItem(folder, names))
-    made["per item, without augmentation"] = lambda: per_item(PerItem(folder, names, augment=False))
+    made = {}
+    for name, room in (("ours, in memory", 1 << 60), ("ours, streamed from disk", 0)):
+        watch = Stopwatch(data.transforms["visual"])
+        watched = dataclasses.replace(data, transforms={**data.transforms, "visual": watch})
+        feed = Feed(watched, torch.device("cpu"), torch.channels_last, room=room)
+        made[name] = Way(partial(_epoch, feed, itertools.count(1)), watch)
+    usual = PerItem(folder, names)
+    made["per item"] = Way(partial(_per_item, usual), usual.transform)
     if peer is not None:
-        official = peer_dataset(peer, folder)
-        made["per item, official class"] = lambda: per_item(official)
+        made["per item, official class"] = Way(partial(_per_item, peer_dataset(peer, folder)))
     return made
 
 
-def _collate(items: list[tuple]) -> tuple:
-    spectrograms, pictures, labels = zip(*items, strict=True)
-    stacked = torch.from_numpy(np.stack(spectrograms))
-    shown = [torch.as_tensor(np.array(picture)) for picture in pictures]
-    return stacked, torch.stack(shown), torch.tensor(labels)
+def _epoch(feed: Feed, numbers: Iterator[int]) -> int:
+    part = feed.parts["train"]
+    draws = feed.draw(part, 1, next(numbers))
+    order = torch.randperm(len(part)).split(BATCH)
+    return sum(len(labels) for _, labels in feed.batches(part, order, draws))
 
 
-def time_loading(made: dict[str, Callable[[], int]], repeats: int) -> pd.DataFrame:
-    """Load epochs in turn; return milliseconds an item, and how many times less ours is."""
-    taken: dict[str, list[float]] = {name: [] for name in made}
+def _per_item(dataset: Dataset) -> int:
+    return sum(len(labels) for _, _, labels in DataLoader(dataset, BATCH, shuffle=True))
+
+
+def time_loading(made: dict[str, Way], repeats: int) -> pd.DataFrame:
+    """Load epochs in turn; return milliseconds an item, and how many times less than per item."""
+    whole: dict[str, list[float]] = {name: [] for name in made}
+    loading: dict[str, list[float]] = {name: [] for name in made}
     for repeat in range(-1, repeats):  # one round to warm up: librosa compiles, files get cached
-        for name, load in made.items():
+        for name, way in made.items():
+            before = way.augmentation.seconds if way.augmentation else 0.0
             start = time.perf_counter()
-            items = load()
+            items = way.load()
+            seconds = time.perf_counter() - start
+            rest = seconds - (way.augmentation.seconds - before if way.augmentation else math.nan)
             if repeat >= 0:
-                taken[name].append(1e3 * (time.perf_counter() - start) / items)
-    medians = {name: statistics.median(values) for name, values in taken.items()}
-    return pd.DataFrame(
-        [
+                whole[name].append(1e3 * seconds / items)
+                loading[name].append(1e3 * rest / items)
+    usual = statistics.median(whole["per item"]), statistics.median(loading["per item"])
+    rows = []
+    for name in made:
+        all_of_it, rest = statistics.median(whole[name]), statistics.median(loading[name])
+        rows.append(
             {
                 "way": name,
-                "ms an item": medians[name],
-                "lowest": min(values),
-                "highest": max(values),
-                "per item / this": medians["per item"] / medians[name],
+                "ms an item": all_of_it,
+                "lowest to highest": f"{min(whole[name]):.2f} to {max(whole[name]):.2f}",
+                "without augmentation": rest,
+                "times less": usual[0] / all_of_it,
+                "times less, without augmentation": usual[1] / rest,
             }
-            for name, values in taken.items()
-        ]
-    )
+        )
+    return pd.DataFrame(rows)
 
 
 def main() -> None:

@@ -103,9 +103,31 @@ class Cache:
                 f"{folder / ITEMS} has {len(cache.items['id'])} lines, but {MANIFEST} counts "
                 f"{listed} items."
             )
+        cache._check_items()
         for name in cache.manifest["arrays"]:
             cache.array(name)
         return cache
+
+    def _check_items(self) -> None:
+        """Check that every item is there once, has a class, and a row of its own if it has one."""
+        listed = len(self.items["id"])
+        seen: dict[str, set[str]] = {"id": set(), "row": set()}
+        for line, values in enumerate(zip(*(self.items[name] for name in COLUMNS), strict=True), 2):
+            item, label, _, row, status = values
+            rules = {
+                "id": item not in seen["id"],
+                "label": label in self.classes,
+                "row": row.isdecimal() and int(row) < listed and row not in seen["row"],
+                "status": status in ("ok", "failed"),
+            }
+            if not all(rules.values()):
+                wrong = next(name for name, kept in rules.items() if not kept)
+                raise DataError(
+                    f"{self.folder / ITEMS}, line {line}: {wrong} is "
+                    f"{dict(zip(COLUMNS, values, strict=True))[wrong]!r}; it is damaged."
+                )
+            seen["id"].add(item)
+            seen["row"].add(row)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -140,8 +162,8 @@ class Cache:
         said = self.manifest["arrays"][name]
         file = self.folder / f"{name}.npy"
         try:
-            array = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            array = np.lib.format.open_memmap(file, mode="r")
+        except (OSError, ValueError) as error:
             raise DataError(
                 f"{file} is missing or damaged ({type(error).__name__}); prepare it again."
             ) from error
@@ -225,7 +247,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise DataError(f"{file}: no such file; 'asgml data prepare' makes a cache.")
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} is not readable JSON: {error}") from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
@@ -237,18 +259,26 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
     needed = {
         "dataset": str, "classes": list, "arrays": dict, "counts": dict, "splits": dict,
-        "fingerprint": str,
+        "fingerprint": str, "parameters": dict, "versions": dict,
     }  # fmt: skip
     for name, kind in needed.items():
         if not isinstance(manifest.get(name), kind):
             raise DataError(f"{file}: {name} is {manifest.get(name)!r}; it is damaged.")
     if not isinstance(manifest["counts"].get("listed"), int):
         raise DataError(f"{file}: counts has no whole number 'listed'; it is damaged.")
-    for name in (*manifest["arrays"], *manifest["splits"]):
-        if not name.isidentifier():
-            raise DataError(f"{file}: {name!r} is no name of an array or split; it is damaged.")
-    for name, said in manifest["arrays"].items():
-        shape = said.get("shape") if isinstance(said, dict) else None
-        whole = isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape)
-        if not whole or said.get("dtype") not in ("uint8", "float16", "float32"):
-            raise DataError(f"{file}: array {name!r} is {said!r}; it is damaged.")
+    if not all(isinstance(name, str) for name in manifest["classes"]):
+        raise DataError(f"{file}: classes is {manifest['classes']!r}; it is damaged.")
+    for what, is_whole in (("arrays", _is_array), ("splits", _is_split)):
+        for name, said in manifest[what].items():
+            if not name.isidentifier() or not is_whole(said):
+                raise DataError(f"{file}: {what} has {name!r}: {said!r}; it is damaged.")
+
+
+def _is_array(said: Any) -> bool:
+    shape = said.get("shape") if isinstance(said, dict) else None
+    whole = isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape)
+    return whole and said.get("dtype") in ("uint8", "float16", "float32")
+
+
+def _is_split(said: Any) -> bool:
+    return isinstance(said, dict) and isinstance(said.get("sha256"), str)

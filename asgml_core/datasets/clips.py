@@ -39,8 +39,15 @@ def check_pick(cache: Cache, frames: int | None, pick: str) -> None:
     Raises:
         DataError: when the cache kept others.
     """
-    kept = cache.manifest["parameters"]["frames"]["choose"]
-    some = frames is not None and frames < cache.manifest["arrays"]["visual"]["shape"][0]
+    rule = cache.manifest["parameters"].get("frames")
+    if (
+        not isinstance(rule, dict)
+        or "choose" not in rule
+        or "visual" not in cache.manifest["arrays"]
+    ):
+        raise DataError(f"{cache.folder}: its manifest does not say which frames were kept.")
+    kept = rule["choose"]
+    some = frames is not None and frames < visual["shape"][0]
     if some and pick == "first" and kept != "first":
         raise DataError(
             f"{cache.folder} was prepared with --choose {kept}, so the first of its frames are not "

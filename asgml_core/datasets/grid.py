@@ -45,7 +45,7 @@ def grid(
     test_clips: int = 200,
     allow_missing: bool = False,
 ) -> MultimodalDataset:
-    """Return GRID words, split by clip; the split and the noise are drawn from ``seed``.
+    """Return GRID words, split by clip; split and noise are drawn from ``seed``.
 
     Args:
         seed: the run's seed.
@@ -66,28 +66,14 @@ def grid(
         DataError: when the data are missing or not laid out as described.
         ValueError: for an option outside its range.
     """
-    check_one_of("task", task, SLOTS)
-    check_count("frames", frames, high=FRAMES)
-    check_number("audio_noise", audio_noise, low=0.0)
-    check_number("visual_noise", visual_noise, low=0.0)
-    check_count("test_clips", test_clips)
-    source = find_words() if path is None else Path(path)
-    if source.is_dir():
-        words = _read_cache(source, task, check_flag("allow_missing", allow_missing))
-    else:
-        words = _read_file(source, task)
-    in_test = _draw_test(source, words, test_clips, seed)
-    inputs = _inputs(words, ~in_test, frames)
     noises = {"audio": audio_noise, "visual": visual_noise}
-    whole = Part(
-        inputs={
-            m: add_noise(x, noises[m], generator(seed, "grid", f"{m} noise"))
-            for m, x in inputs.items()
-        },
-        labels=torch.from_numpy(np.searchsorted(words.classes, words.spoken)),
-        ids=words.ids,
-        groups=tuple(str(clip) for clip in words.clips),
+    _check_options(task, frames, noises, test_clips, allow_missing)
+    source = find_words() if path is None else Path(path)
+    words = (
+        _read_cache(source, task, allow_missing) if source.is_dir() else _read_file(source, task)
     )
+    in_test = _draw_test(source, words, test_clips, seed)
+    whole = _items(words, _inputs(words, ~in_test, frames), noises, seed)
     return MultimodalDataset(
         name="grid",
         classes=words.classes,
@@ -96,6 +82,17 @@ def grid(
         source=str(source),
         notes=words.notes,
     )
+
+
+def _check_options(
+    task: str, frames: int, noises: Mapping[str, float], test_clips: int, allow_missing: bool
+) -> None:
+    check_one_of("task", task, SLOTS)
+    check_count("frames", frames, high=FRAMES)
+    for m, noise in noises.items():
+        check_number(f"{m}_noise", noise, low=0.0)
+    check_count("test_clips", test_clips)
+    check_flag("allow_missing", allow_missing)
 
 
 def find_words() -> Path:
@@ -237,3 +234,17 @@ def _inputs(words: _Words, in_training: np.ndarray, frames: int) -> dict[str, Te
         "audio": standardise(torch.from_numpy(words.logmel).unsqueeze(1), training),
         "visual": standardise(visual, training),
     }
+
+
+def _items(
+    words: _Words, inputs: Mapping[str, Tensor], noises: Mapping[str, float], seed: int
+) -> Part:
+    return Part(
+        inputs={
+            m: add_noise(x, noises[m], generator(seed, "grid", f"{m} noise"))
+            for m, x in inputs.items()
+        },
+        labels=torch.from_numpy(np.searchsorted(words.classes, words.spoken)),
+        ids=words.ids,
+        groups=tuple(str(clip) for clip in words.clips),
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -21,6 +21,7 @@ from asgml_core.datasets.base import DataError, MultimodalDataset, Part
 from asgml_core.datasets.cache import Cache, find_cache
 from asgml_core.datasets.cached import PARTS, cache_notes, check_missing
 from asgml_core.datasets.stored import Stored
+from asgml_core.datasets.transforms import Transform
 
 Task = Literal["negative_nonnegative", "negative_positive", "three", "seven", "seven_outward"]
 Pool = Literal["mean"]
@@ -53,7 +54,7 @@ TASKS: dict[str, tuple[tuple[str, ...], Callable[[float], int | None]]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class Steps(Transform):
     """Standardises the features of each step; padding, where all features are 0, stays 0.
 
     Args:
@@ -62,20 +63,19 @@ class Steps:
         pool: ``"mean"`` averages over the steps that are there, ``(T, d)`` becomes ``(d,)``.
     """
 
-    mean: Tensor
-    scale: Tensor
+    mean: Tensor = field(repr=False)
+    scale: Tensor = field(repr=False)
     pool: Pool | None = None
 
-    def shape(self, stored: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape that the encoder sees."""
-        return stored[1:] if self.pool else stored
+    def shape(self, stored_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one item that the encoder sees."""
+        return tuple(stored_shape[1:]) if self.pool else tuple(stored_shape)
 
-    def draw(self, count: int, stored: tuple[int, ...], generator: torch.Generator) -> None:
-        """Return no random numbers: none are needed."""
-
-    def __call__(self, stored: Tensor, draws: Tensor | None = None) -> Tensor:
-        """Map ``(B, T, d)`` to what the encoder sees."""
-        x = stored.float()
+    def __call__(
+        self, stored: Tensor, draws: Tensor | None = None, rows: Tensor | None = None
+    ) -> Tensor:
+        """Map ``(N, T, d)``, or some rows of it, to what the encoder sees."""
+        x = (stored if rows is None else stored.index_select(0, rows)).float()
         real = (x != 0).any(2, keepdim=True)
         z = (x - self.mean.to(x.device)) * self.scale.to(x.device) * real
         return z.sum(1) / real.sum(1).clamp(min=1) if self.pool else z

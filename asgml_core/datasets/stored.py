@@ -60,8 +60,8 @@ class Stored:
         """Read all rows into one tensor on a device, a share at a time."""
         whole = torch.empty(self.shape, dtype=self.dtype, device=device)
         share = max(1, (64 << 20) * len(self) // max(self.nbytes, 1))
-        for rows in torch.arange(len(self)).split(share):
-            whole[rows[0] : rows[-1] + 1] = self[rows].to(device)
+        for start in range(0, len(self), share):
+            whole[start : start + share] = self[start : start + share].to(device)
         return whole
 
 

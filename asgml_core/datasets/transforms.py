@@ -58,13 +58,15 @@ class Transform(ABC):
         return None
 
     @abstractmethod
-    def __call__(self, stored: Tensor, draws: Tensor | None) -> Tensor:
+    def __call__(self, stored: Tensor, draws: Tensor | None, rows: Tensor | None = None) -> Tensor:
         """Return what the encoder sees, ``(B, *shape)`` float32.
 
         Args:
-            stored: ``(B, *stored_shape)``.
-            draws: the rows that :meth:`draw` gave these items, on the same device; ``None`` is
+            stored: ``(N, *stored_shape)``.
+            draws: the rows that :meth:`draw` gave the ``B`` items, on the same device; ``None`` is
                 evaluation.
+            rows: ``(B,)`` which of the stored items, on the same device; ``None`` is all of them.
+                So a batch need not be gathered first.
         """
 
 
@@ -84,7 +86,7 @@ class Floats(Transform):
         object.__setattr__(self, "mean", float(check_number("mean", self.mean)))
         object.__setattr__(self, "std", float(check_number("std", self.std, above=0)))
 
-    def __call__(self, stored: Tensor, draws: Tensor | None) -> Tensor:
+    def __call__(self, stored: Tensor, draws: Tensor | None, rows: Tensor | None = None) -> Tensor:
         """Return the numbers as float32.
 
         Raises:
@@ -92,7 +94,7 @@ class Floats(Transform):
         """
         if stored.dtype not in (torch.float16, torch.float32):
             raise DataError(f"Floats takes float16 or float32, but the stored are {stored.dtype}.")
-        numbers = stored.float()
+        numbers = (stored if rows is None else stored.index_select(0, rows)).float()
         if (self.mean, self.std) == (0, 1):
             return numbers
         return (numbers - self.mean) / self.std
@@ -103,7 +105,8 @@ class Pictures(Transform):
     """Stored frames as normalised pictures; in training a random crop of each, perhaps mirrored.
 
     Stored are ``(B, K, H, W, 3)`` uint8. The network sees ``(B, 3, size, size)`` where one frame is
-    used, else ``(B, frames, 3, size, size)``, contiguous. In evaluation the whole frame is resized.
+    used, else ``(B, frames, 3, size, size)``, channels last in memory. In evaluation the whole
+    frame is resized.
 
     Args:
         size: height and width that the network sees.
@@ -234,20 +237,24 @@ class Pictures(Transform):
         rows[..., 4] = width
         return rows
 
-    def __call__(self, stored: Tensor, draws: Tensor | None) -> Tensor:
+    def __call__(self, stored: Tensor, draws: Tensor | None, rows: Tensor | None = None) -> Tensor:
         """Return the normalised pictures.
 
         Args:
-            stored: ``(B, K, H, W, 3)`` uint8.
-            draws: ``(B, frames used, 6)`` of these items, on the same device; ``None`` is
+            stored: ``(N, K, H, W, 3)`` uint8.
+            draws: ``(B, frames used, 6)`` of the items, on the same device; ``None`` is
                 evaluation.
+            rows: ``(B,)`` which of the stored items, on the same device; ``None`` is all of them.
 
         Raises:
             DataError: for other than uint8, or as in :meth:`shape`.
         """
         if stored.dtype != torch.uint8:
             raise DataError(f"Pictures takes uint8, but the stored are {stored.dtype}.")
-        count, *stored_shape = stored.shape
+        stored_shape = stored.shape[1:]
+        if rows is None:
+            rows = torch.arange(len(stored), device=stored.device)
+        count = len(rows)
         shape = self.shape(tuple(stored_shape))
         used = self._used(tuple(stored_shape))
         if draws is None:
@@ -256,7 +263,7 @@ class Pictures(Transform):
             raise DataError(
                 f"draws are {tuple(draws.shape)}, but {(count, used, 6)} belong to these items."
             )
-        first = torch.arange(count, device=stored.device)[:, None] * stored_shape[0]
+        first = rows[:, None] * stored_shape[0]
         crops = torch.cat([(first + draws[..., 0])[..., None], draws[..., 1:]], 2)
         scale = _channels([1 / (255 * std) for std in self.std], stored.device)
         shift = _channels(

@@ -171,7 +171,7 @@ def crops(frame: np.ndarray, pictures: Pictures, seed: int, drawn_boxes: int = 2
     draws = pictures.draw(drawn_boxes, (1, *frame.shape), generator(seed, "crops"))
     assert draws is not None
     eight = draws[:8]
-    stored = torch.from_numpy(np.ascontiguousarray(frame))[None, None].expand(8, -1, -1, -1, -1)
+    stored = torch.from_numpy(np.array(frame))[None, None].expand(8, -1, -1, -1, -1)
     seen = _as_seen(pictures(stored.contiguous(), eight))
     figure = plt.figure(figsize=(9, 2.6))
     grid = figure.add_gridspec(2, 7, width_ratios=(2.2, 1, 1, 1, 1, 0.05, 2))

@@ -23,7 +23,8 @@ from asgml_core.preparing.media import (
 from asgml_core.preparing.plan import Decoded, Item, ItemError
 from asgml_core.preparing.spectrograms import LogSpectrogram
 
-#: A film and its sound that differ in length by more than this, in seconds, are worth a note.
+#: A film and its sound that differ in length by more than this, in seconds, and a frame, are worth
+#: a note.
 MISMATCH = 0.5
 
 
@@ -94,7 +95,9 @@ class ClipDecoder:
     def _video(self, item: Item) -> Video:
         path, choose = item.files["video"], self._seen(item)
         if path.is_dir():
-            return read_pictures(path, choose, self.choice.fps or 1)
+            extracted = re.fullmatch(r"Image-0*([1-9]\d*)-FPS", path.parent.name)
+            rate = int(extracted[1]) if extracted else self.choice.fps or 1
+            return read_pictures(path, choose, rate)
         return read_video(path, choose)
 
     def _seen(self, item: Item) -> Choice:
@@ -130,7 +133,8 @@ class ClipDecoder:
         if self.rate is not None and len(audio.samples) > 1:
             notes.append(f"its sound has {len(audio.samples)} channels; their mean is used.")
         filmed = video.frames / video.rate
-        if self.choice.fps is None and abs(filmed - audio.seconds) > MISMATCH:
+        apart = abs(filmed - audio.seconds)
+        if self.choice.fps is None and apart > MISMATCH + 1 / video.rate:
             notes.append(f"its film lasts {filmed:.2f} s, its sound {audio.seconds:.2f} s.")
         shorter = min(filmed, audio.seconds)
         if self.seconds is not None and shorter < self.seconds - MISMATCH:

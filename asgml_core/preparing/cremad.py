@@ -188,8 +188,11 @@ def _demographics(source: Path, listing: _Listing) -> dict[str, dict[str, str]]:
         message = "VideoDemographics.csv is not there; age, sex, race and ethnicity stay empty."
         listing.report.append(Report("", file.name, "note", message))
         return {}
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, ValueError, csv.Error) as error:
+        raise PrepareError(f"{file} is no readable table: {error}.") from error
     for field_name in ("ActorID", *DEMOGRAPHICS):
         if rows and field_name not in rows[0]:
             raise PrepareError(f"{file} has no column {field_name!r}.")

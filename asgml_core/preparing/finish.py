@@ -181,4 +181,5 @@ def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Iterable[Any]])
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_atomically(file, text.getvalue().encode())
+    # A file's name may be no text in any encoding.
+    write_atomically(file, text.getvalue().encode(errors="backslashreplace"))

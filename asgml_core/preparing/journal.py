@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asgml_core.config import differences
-from asgml_core.datasets.cache import JOURNAL, is_cache
+from asgml_core.datasets.cache import JOURNAL, SPLITS
 from asgml_core.files import write_atomically
 from asgml_core.preparing.plan import Item, PrepareError
 
@@ -61,10 +61,12 @@ class Journal:
 
     def __enter__(self) -> Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
-        foreign = sorted(set(os.listdir(self.folder)) - {LOCK})
-        if foreign and not is_cache(self.folder):
+        left = {path.name for path in self.folder.glob(f".{JOURNAL}.*.tmp")}  # of a kill
+        foreign = sorted(set(os.listdir(self.folder)) - {LOCK} - left)
+        if foreign and not self.file.is_file():
             raise PrepareError(
-                f"{self.folder} holds {foreign[0]!r} and no cache; choose an empty folder."
+                f"{self.folder} holds {foreign[0]!r} and no cache that can be gone on with; "
+                "choose an empty folder."
             )
         with contextlib.ExitStack() as stack:
             lock = stack.enter_context((self.folder / LOCK).open("w"))
@@ -72,6 +74,8 @@ class Journal:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise PrepareError(f"{self.folder}: another process is preparing there.") from error
+            for left in (*self.folder.glob(".*.tmp"), *self.folder.glob(f"{SPLITS}/.*.tmp")):
+                left.unlink()  # of a kill in the middle of a write
             if self.file.is_file():
                 self._read()
             else:
@@ -160,7 +164,7 @@ def stamp(path: Path, source: Path) -> dict[str, Any]:
     parts = _parts(path)
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part.name.encode() + b"\0")
+        digest.update(os.fsencode(part.name) + b"\0")
         with part.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return {
@@ -173,8 +177,8 @@ def stamp(path: Path, source: Path) -> dict[str, Any]:
 
 def is_same(said: Mapping[str, Any], path: Path, source: Path) -> bool:
     """Return whether a file is what its :func:`stamp` says; it is read only if its time differs."""
-    parts = _parts(path)
     try:
+        parts = _parts(path)
         if sum(part.stat().st_size for part in parts) != said["bytes"]:
             return False
         if max((part.stat().st_mtime_ns for part in parts), default=0) == said["time"]:

@@ -7,7 +7,7 @@ is named like a film to other files and to the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ _ALIASES = {
 }
 #: Seconds by which a stream may end before the time its header gives.
 TOLERANCE = 0.15
+#: Bytes that a WAV or AVI file may lack: some programs count its first 8, or the one that pads it.
+RIFF_TOLERANCE = 9
+UNKNOWN_LENGTH = 0x7FFF_F000
+WAV_HEAD = "16384"
 MOST_PIXELS = 8192 * 8192
 #: An MP3 decoder's own delay in samples. FFmpeg leaves it out where the file names its encoder's
 #: delay too, and keeps it elsewhere; mpg123, which librosa reads with, always leaves it out.
@@ -97,7 +101,7 @@ def read_video(file: Path, choose: Choice, picture: Callable[[Any], np.ndarray] 
         stream.codec_context.thread_count = 1
         if stream.codec_context.width * stream.codec_context.height > MOST_PIXELS:
             raise ItemError(f"{file.name}: pictures above {MOST_PIXELS} pixels are not read.")
-        everything = [packet for packet in container.demux() if packet.size]
+        everything = _packets(container)
         packets = [packet for packet in everything if packet.stream_index == stream.index]
         shown = [packet for packet in packets if not packet.is_discard]  # not cut by an edit list
         if not shown:
@@ -105,8 +109,10 @@ def read_video(file: Path, choose: Choice, picture: Callable[[Any], np.ndarray] 
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         if rate <= 0:
             raise ItemError(f"{file.name} does not say how many pictures a second it has.")
-        end = max(_end(packet, 1 / rate) for packet in shown)
-        _check_whole(file, packets[-1], *_ends(container, stream, everything, end))
+        end = _last_end(shown, 1 / rate)
+        _check_whole(
+            file, (packets[-1], everything[-1]), *_ends(container, stream, everything, end)
+        )
         wanted = list(choose(len(shown), rate))
         found = _wanted(_decoded(stream, packets), wanted, picture)
         if len(found) < len(set(wanted)):
@@ -114,6 +120,8 @@ def read_video(file: Path, choose: Choice, picture: Callable[[Any], np.ndarray] 
                 f"{file.name}: {len(shown)} frames are listed, but frame {max(wanted)} (from 0) "
                 "could not be decoded."
             )
+        if len({picture.shape for picture in found.values()}) > 1:
+            raise ItemError(f"{file.name}: its pictures change their size on the way.")
         frames = np.stack([found[number] for number in wanted])
         return Video(frames, len(shown), rate, _notes(file, container))
 
@@ -128,6 +136,14 @@ def _wanted(
         if number >= max(wanted):
             break
     return found
+
+
+def _packets(container: Any) -> list[Any]:
+    packets: list[Any] = []
+    # PyAV, after the last packet, of a stream that was not there yet when the file was opened.
+    with suppress(IndexError):
+        packets.extend(packet for packet in container.demux() if packet.size)
+    return packets
 
 
 def _decoded(stream: Any, packets: list[Any]) -> Iterator[Any]:
@@ -149,13 +165,12 @@ def read_audio(file: Path) -> Audio:
 
     with _opened(file, "audio") as (container, stream):
         to_float = av.AudioResampler(format="fltp")
-        everything = [packet for packet in container.demux() if packet.size]
+        everything = _packets(container)
         packets = [packet for packet in everything if packet.stream_index == stream.index]
-        pieces = [
-            piece.to_ndarray()
-            for frame in _decoded(stream, packets)
-            for piece in to_float.resample(frame)
-        ]
+        heard = list(_decoded(stream, packets))
+        if len({(frame.format.name, frame.layout.name, frame.sample_rate) for frame in heard}) > 1:
+            raise ItemError(f"{file.name}: its sound changes its rate or channels on the way.")
+        pieces = [piece.to_ndarray() for frame in heard for piece in to_float.resample(frame)]
         if not pieces or not sum(piece.shape[1] for piece in pieces):
             raise ItemError(f"{file.name} has no sound: 0 samples.")
         samples, rate = np.concatenate(pieces, axis=1), stream.codec_context.sample_rate
@@ -163,7 +178,9 @@ def read_audio(file: Path) -> Audio:
         end = samples.shape[1] / rate + begin
         if container.format.name == "mp3" and not begin:
             samples = samples[:, MP3_DELAY:]
-        _check_whole(file, packets[-1], *_ends(container, stream, everything, end))
+        _check_whole(
+            file, (packets[-1], everything[-1]), *_ends(container, stream, everything, end)
+        )
         return Audio(samples, rate, _notes(file, container))
 
 
@@ -174,10 +191,12 @@ def _opened(file: Path, kind: str) -> Iterator[tuple[Any, Any]]:
 
     try:
         with file.open("rb") as handle:
-            if not handle.read(1):
-                raise ItemError(f"{file.name} is empty: 0 bytes.")
+            head = handle.read(12)
+            _check_head(file, head[:8])
             handle.seek(0)
             allowed = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "pipe"}
+            if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+                allowed["probesize"] = WAV_HEAD  # FFmpeg would read all of it to learn no more
             # Texts in it, such as a title, may be in any encoding; they are of no interest here.
             with av.open(handle, container_options=allowed, metadata_errors="replace") as container:
                 yield container, _first_stream(file, container, kind)
@@ -188,6 +207,19 @@ def _opened(file: Path, kind: str) -> Iterator[tuple[Any, Any]]:
         ) from error
     except OSError as error:
         raise ItemError(f"{file.name} could not be read ({error.strerror}).") from error
+
+
+def _check_head(file: Path, head: bytes) -> None:
+    """Check that a file is not empty and, for WAV and AVI, as long as it says.
+
+    FFmpeg takes what there is of them, if the cut is between two packets. A program that could not
+    know the length wrote 2 GiB or more.
+    """
+    if not head:
+        raise ItemError(f"{file.name} is empty: 0 bytes.")
+    said, found = int.from_bytes(head[4:], "little") + 8, file.stat().st_size
+    if head[:4] == b"RIFF" and found + RIFF_TOLERANCE < said < UNKNOWN_LENGTH:
+        raise ItemError(f"{file.name} is cut short: it has {found} of {said} bytes.")
 
 
 def _first_stream(file: Path, container: Any, kind: str) -> Any:
@@ -204,10 +236,14 @@ def _first_stream(file: Path, container: Any, kind: str) -> Any:
     return streams[0]
 
 
-def _end(packet: Any, least: float = 0.0) -> float:
-    """Return the time at which a packet ends, in seconds, if it lasts for ``least`` or longer."""
-    begin = 0.0 if packet.pts is None else float(packet.pts * packet.time_base)
-    return begin + max(least, float((packet.duration or 0) * packet.time_base))
+def _last_end(packets: list[Any], least: float = 0.0) -> float:
+    """Return when the last of some packets ends, in seconds, each lasting ``least`` or longer."""
+    units = {packet.stream_index: float(packet.time_base) for packet in packets}
+    return max(
+        (packet.pts or 0) * units[packet.stream_index]
+        + max(least, (packet.duration or 0) * units[packet.stream_index])
+        for packet in packets
+    )
 
 
 def _ends(container: Any, stream: Any, packets: list[Any], end: float) -> tuple[float, float]:
@@ -228,11 +264,11 @@ def _ends(container: Any, stream: Any, packets: list[Any], end: float) -> tuple[
     if stream.duration is not None:
         return end, begin + float(stream.duration * stream.time_base)
     said = 0.0 if container.duration is None else container.duration / av.time_base
-    return max(end, *(_end(packet) for packet in packets)), said + min(begin, 0)
+    return max(end, _last_end(packets)), said + min(begin, 0)
 
 
-def _check_whole(file: Path, last: Any, end: float, said: float) -> None:
-    if last.is_corrupt or end < said - TOLERANCE:
+def _check_whole(file: Path, last: tuple[Any, ...], end: float, said: float) -> None:
+    if any(packet.is_corrupt for packet in last) or end < said - TOLERANCE:
         of = f" of {said:.2f} s" if said > end else ""
         raise ItemError(f"{file.name} is cut short: it ends after {end:.2f} s{of}.")
 

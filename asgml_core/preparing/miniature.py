@@ -9,6 +9,7 @@ Sorenson H.263 (``flv1``) in the same container; there is no ``AudioMP3``.
 from __future__ import annotations
 
 import csv
+import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from asgml_core.checks import check_count
@@ -31,6 +31,7 @@ from asgml_core.datasets.synth import (
     draw_faces,
     draw_voices,
 )
+from asgml_core.preparing.plan import PrepareError
 from asgml_core.seeding import numpy_generator
 
 SENTENCES = (
@@ -42,6 +43,9 @@ FRAMES_PER_SECOND = Fraction(30000, 1001)
 WIDTH, HEIGHT, BIT_RATE = 480, 360, 800_000
 #: Samples a second of ``AudioWAV``, and of the sound in the films.
 WAV_RATE, FILM_RATE = 16000, 44100
+#: The file that says what this is; a folder without it is not written into.
+MARK = "MINIATURE.txt"
+SAID = "Drawn by asgml_core.preparing.miniature. Nobody was filmed; this is not CREMA-D.\n"
 #: Seconds of the shortest and the longest clip.
 SHORTEST, LONGEST = 1.6, 3.6
 
@@ -66,8 +70,8 @@ def miniature_cremad(
 
     The folder gets ``VideoFlash``, ``AudioWAV``, ``VideoDemographics.csv``,
     ``SentenceFilenames.csv`` and, in ``split``, ``train.csv`` and ``test.csv`` with every actor on
-    both sides, as in the published split. Files that are there already are written anew; the same
-    arguments and versions give the same bytes.
+    both sides, as in the published split. An earlier miniature in the folder is replaced; a folder
+    with anything else in it is refused. The same arguments and versions give the same bytes.
 
     Args:
         folder: where to; made if needed.
@@ -80,12 +84,18 @@ def miniature_cremad(
 
     Raises:
         ValueError: for a number out of range.
+        PrepareError: when the folder holds something else.
     """
     check_count("actors", actors, high=91)
     check_count("sentences", sentences, high=len(SENTENCES))
     folder = Path(folder)
+    if folder.exists() and not (folder / MARK).is_file() and any(folder.iterdir()):
+        raise PrepareError(f"{folder} holds something else than a miniature; choose a new folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text(SAID, encoding="utf-8")
     for name in ("VideoFlash", "AudioWAV", "split"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir()
     clips = [
         _clip(actor, sentence, label, seed)
         for actor in range(FIRST_ACTOR, FIRST_ACTOR + actors)
@@ -141,13 +151,22 @@ def _sound(clip: _Clip, seed: int) -> NDArray[np.float32]:
         np.tanh(person.standard_normal((1, len(THROAT)))),
         draw.uniform(-1, 1, (1, len(TAKE))),
     )[0]
-    count = round(clip.seconds * WAV_RATE)
-    noise = torch.from_numpy(draw.standard_normal(count))
-    settings = {"n_fft": 512, "hop_length": 128, "window": torch.hann_window(512).double()}
-    spectrum = torch.stft(noise, **settings, return_complex=True)
-    level = _enlarged(voice, *spectrum.shape)
-    shaped = torch.istft(spectrum * torch.from_numpy(np.exp(level)), **settings, length=count)
-    return (0.03 * shaped.numpy()).clip(-0.99, 0.99).astype(np.float32)
+    noise = draw.standard_normal(round(clip.seconds * WAV_RATE))
+    return (0.08 * _shaped(noise, voice)).clip(-0.99, 0.99).astype(np.float32)
+
+
+def _shaped(noise: NDArray[np.float64], voice: NDArray) -> NDArray[np.float64]:
+    """Return noise with the spectrogram of a drawn voice: windows of it, filtered and added up."""
+    size, step = 512, 128
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    pieces = np.lib.stride_tricks.sliding_window_view(np.pad(noise, size), size)[::step]
+    spectrum = np.fft.rfft(pieces * window)
+    spectrum *= np.exp(_enlarged(voice, spectrum.shape[1], spectrum.shape[0])).T
+    pieces = np.fft.irfft(spectrum) * window
+    sound = np.zeros(len(noise) + 2 * size)
+    for number, piece in enumerate(pieces):
+        sound[number * step : number * step + size] += piece
+    return sound[size:-size] / 1.5  # what the squared windows add up to
 
 
 def _enlarged(voice: NDArray, bins: int, times: int) -> NDArray[np.float64]:
@@ -185,10 +204,12 @@ def _write_film(path: Path, pictures: NDArray[np.uint8], sound: NDArray) -> None
 
 def _encoded_pictures(stream: Any, pictures: NDArray[np.uint8]) -> Iterator[Any]:
     import av
+    from av.video.reformatter import VideoReformatter
 
+    enlarge = VideoReformatter().reformat  # kept: a new one for each frame takes longer
     for number, picture in enumerate(pictures):
         small = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame = small.reformat(WIDTH, HEIGHT, "yuv420p", interpolation="BICUBIC")
+        frame = enlarge(small, WIDTH, HEIGHT, "yuv420p", interpolation="BICUBIC", threads=1)
         frame.pts, frame.time_base = number, 1 / FRAMES_PER_SECOND
         yield from stream.encode(frame)
     yield from stream.encode(None)

@@ -85,6 +85,7 @@ def _plan(dataset: str, source: Path, alignment: str, non_finite: str) -> Plan:
                 {"rule": "the file's own parts", "known_as": parameters["known_as"]},
             )
         },
+        files=(file,),
     )
 
 

@@ -36,24 +36,24 @@ class RowWriter:
     arrays: Mapping[str, tuple[str, tuple[int, ...]]]
     rows: int
 
-    def allocate(self) -> bool:
-        """Make the files, empty and with room for all rows; those that are there stay.
+    def lacks(self) -> list[str]:
+        """Return the names of the arrays whose file is not there, or not as it has to be."""
+        return [name for name in self.arrays if not self._is_there(name)]
 
-        Returns:
-            Whether one had to be made.
-        """
-        made = False
-        for name in self.arrays:
-            header, size, file = self._header(name), self._size(name), self._file(name)
-            if file.is_file() and file.stat().st_size == size:
-                continue
-            with file.open("wb") as handle:
-                handle.write(header)
-                handle.truncate(size)
-            made = True
-        if made:
-            sync_folder(self.folder)
-        return made
+    def allocate(self) -> None:
+        """Make the files that are lacking, empty and with room for all rows."""
+        for name in self.lacks():
+            with self._file(name).open("wb") as handle:
+                handle.write(self._header(name))
+                handle.truncate(self._size(name))
+        sync_folder(self.folder)
+
+    def _is_there(self, name: str) -> bool:
+        file, header = self._file(name), self._header(name)
+        if not file.is_file() or file.stat().st_size != self._size(name):
+            return False
+        with file.open("rb") as handle:
+            return handle.read(len(header)) == header
 
     def write(self, row: int, name: str, values: np.ndarray) -> None:
         """Write one row.

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from asgml_core.checks import check_count
 from asgml_core.datasets.cache import MANIFEST, Cache
 from asgml_core.files import WriteError
 from asgml_core.preparing.finish import finish
@@ -46,14 +47,18 @@ def prepare(
     Raises:
         PrepareError: when the source has nothing, the folder holds another cache, the disk is full,
             or another process is at work there.
+        ValueError: for a negative number of workers.
     """
     out = Path(out)
+    if workers is not None:
+        check_count("workers", workers, low=0)
     _check_plan(plan)
     try:
         with Journal(out, _identity(plan)) as journal:
             writer = RowWriter(out, plan.arrays, len(plan.items))
-            if writer.allocate():  # what the journal speaks of is not, or no longer, there
+            if writer.lacks():  # what the journal speaks of is not, or no longer, there
                 journal.clear()
+                writer.allocate()
             todo = _todo(plan, journal)
             if todo or not (out / MANIFEST).is_file():
                 (out / MANIFEST).unlink(missing_ok=True)

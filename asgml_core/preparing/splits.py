@@ -11,6 +11,8 @@ from pathlib import Path
 from asgml_core.preparing.plan import PrepareError, Split
 
 BOM = b"\xef\xbb\xbf"
+#: How many characters of a wrong line a message shows.
+SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,18 @@ def read_lines(file: Path, fields: int, delimiter: str = ",") -> Iterator[tuple[
         text = _content(file).decode("utf-8")
     except UnicodeDecodeError as error:
         raise PrepareError(f"{file} is no UTF-8 text: {error}.") from error
-    for number, row in enumerate(csv.reader(text.splitlines(), delimiter=delimiter), 1):
-        values = [field.strip() for field in row]
-        if not values:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
             continue
         where = f"{file}, line {number}"
+        try:  # line by line: a quote that is never closed must not take in the rest of the file
+            values = [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
+        except csv.Error as error:
+            raise PrepareError(f"{where} cannot be read: {error}.") from error
         if len(values) != fields or not all(values):
             raise PrepareError(
-                f"{where} is {delimiter.join(row)!r}, but {fields} fields between "
-                f"{delimiter!r} are needed."
+                f"{where} is {line[:SHOWN]!r}, but {fields} fields between {delimiter!r} are "
+                "needed."
             )
         yield where, values
 

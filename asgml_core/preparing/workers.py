@@ -16,7 +16,7 @@ from pathlib import Path
 
 from asgml_core.datasets.cache import row_hash
 from asgml_core.preparing.journal import Entry, stamp
-from asgml_core.preparing.plan import Decoded, Item, ItemError
+from asgml_core.preparing.plan import Decoded, Item, ItemError, PrepareError
 from asgml_core.preparing.rows import RowWriter
 
 Chunk = Sequence[tuple[int, Item]]
@@ -48,13 +48,18 @@ class Task:
         if isinstance(result, ItemError):
             return Entry(item.id, message=str(result))
         try:
+            files = {role: stamp(path, self.source) for role, path in item.files.items()}
+        except OSError as error:
+            message = f"{error.filename} could not be read again ({error.strerror})."
+            return Entry(item.id, message=message)
+        try:
             for name in self.writer.arrays:
                 self.writer.write(row, name, result.arrays[name])
         except ItemError as error:
             return Entry(item.id, message=str(error))
         return Entry(
             item.id,
-            files={role: stamp(path, self.source) for role, path in item.files.items()},
+            files=files,
             facts=dict(result.facts),
             hashes={name: row_hash(result.arrays[name]) for name in self.writer.arrays},
             notes=tuple(result.notes),
@@ -64,13 +69,17 @@ class Task:
 def run_chunks(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[list[Entry]]:
     """Yield the entries of each chunk as it is done, in no order.
 
-    A worker that dies takes its chunk with it: the chunks that were at work are then decoded item
-    by item, and the one item that ends a worker by itself is reported as failed.
+    A worker that dies takes its chunk with it: the chunks that were at work are then decoded one by
+    one, one that ends a worker again in halves, and the one item that ends a worker by itself is
+    reported as failed.
 
     Args:
         task: what to do.
         chunks: with what.
         workers: processes; 0 works in this one.
+
+    Raises:
+        PrepareError: when no worker can be started.
     """
     if workers == 0:
         yield from map(task, chunks)
@@ -79,8 +88,8 @@ def run_chunks(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[li
     while waiting:
         suspects: list[Chunk] = []
         yield from _run_pool(task, waiting, workers, suspects)
-        for row, item in (one for chunk in suspects for one in chunk):
-            yield _run_alone(task, [(row, item)])
+        for chunk in suspects:
+            yield from _run_alone(task, chunk)
 
 
 def _run_pool(
@@ -92,8 +101,8 @@ def _run_pool(
         try:
             while waiting or working:
                 while waiting and len(working) < 2 * workers:
-                    chunk = waiting.popleft()
-                    working[pool.submit(task, chunk)] = chunk
+                    working[pool.submit(task, waiting[0])] = waiting[0]
+                    waiting.popleft()  # only now: submitting to a pool that broke is an error
                 done = next(iter(_first_done(working)))
                 entries = done.result()
                 del working[done]
@@ -110,16 +119,33 @@ def _first_done(working: dict[Future, Chunk]) -> list[Future]:
     return list(wait(working, return_when=FIRST_COMPLETED).done)
 
 
-def _run_alone(task: Task, chunk: Chunk) -> list[Entry]:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(task, chunk).result()
-        except BrokenProcessPool:
-            item = chunk[0][1]
-            files = ", ".join(path.name for path in item.files.values())
-            return [
-                Entry(item.id, message=f"{files}: the process that decoded it died; it is damaged.")
-            ]
+def _run_alone(task: Task, chunk: Chunk) -> Iterator[list[Entry]]:
+    try:
+        with _pool(1) as pool:
+            entries = pool.submit(task, chunk).result()
+    except BrokenProcessPool:
+        if len(chunk) > 1:
+            half = len(chunk) // 2
+            yield from _run_alone(task, chunk[:half])
+            yield from _run_alone(task, chunk[half:])
+            return
+        _check_that_workers_start()
+        item = chunk[0][1]
+        files = ", ".join(path.name for path in item.files.values())
+        message = f"{files}: the process that decoded it died; it is damaged."
+        entries = [Entry(item.id, message=message)]
+    yield entries
+
+
+def _check_that_workers_start() -> None:
+    try:
+        with _pool(1) as pool:
+            pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise PrepareError(
+            "no worker process can be started; a script that prepares must do so below "
+            "'if __name__ == \"__main__\":', or with workers=0."
+        ) from error
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

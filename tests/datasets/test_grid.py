@@ -14,6 +14,7 @@ from asgml_core import datasets, profile
 from asgml_core.datasets import Cache, DataError, grid
 from asgml_core.preparing.plan import Decoded, Item, ItemError, Plan
 from asgml_core.preparing.runner import prepare
+from asgml_core.seeding import generator
 
 WORDS = Path(__file__).parents[2].parent / "shared" / "data" / "grid_s1" / "grid_s1_words.npz"
 needs_words = pytest.mark.skipif(not WORDS.is_file(), reason="no ../shared/data/grid_s1")
@@ -158,11 +159,23 @@ def test_the_prepared_files_fingerprint_stays(tmp_path: Path) -> None:
     assert grid(seed=0, path=words_file(tmp_path), test_clips=2).fingerprint == "7321f73253c3e745"
 
 
+@pytest.mark.parametrize("m", ["audio", "visual"])
+def test_the_noise_is_drawn_for_all_words_in_order(tmp_path: Path, m: str) -> None:
+    path = words_file(tmp_path, frames=np.random.default_rng(0).integers(
+        0, 256, (12, 5, 32, 56), np.uint8))  # fmt: skip
+    clean = grid(seed=4, path=path, test_clips=2)
+    noisy = grid(seed=4, path=path, test_clips=2, **{f"{m}_noise": 2.0})
+    drawn = torch.randn((12, *clean.shapes[m]), generator=generator(4, "grid", f"{m} noise"))
+    for part, with_noise in ((clean.train, noisy.train), (clean.test, noisy.test)):
+        rows = [int(item[1]) * 2 + int(item[3]) for item in part.ids]  # c<clip>_<slot>_<word>
+        assert torch.equal(with_noise.inputs[m], part.inputs[m] + 2.0 * drawn[rows])
+
+
 #: Speaker, clip, and words of slots 0, 1 and 4.
 CLIPS = [
-    ("s1", "c0", ("bin", "blue", "two")), ("s1", "c1", ("bin", "red", "six")),
-    ("s1", "c2", ("lay", "blue", "two")), ("s1", "c3", ("set", "red", "one")),
-    ("s2", "c0", ("bin", "blue", "two")), ("s2", "c1", ("lay", "blue", "one")),
+    ("s2", "c0", ("bin", "blue", "two")), ("s2", "c1", ("bin", "red", "six")),
+    ("s2", "c2", ("lay", "blue", "two")), ("s2", "c3", ("set", "red", "one")),
+    ("s10", "c0", ("bin", "blue", "two")), ("s10", "c1", ("lay", "blue", "one")),
 ]  # fmt: skip
 
 
@@ -230,14 +243,14 @@ def same_words_file(folder: Path, clips: Sequence[tuple]) -> str:
 
 @pytest.mark.parametrize("task", ["commands_colours", "digits"])
 def test_a_cache_is_the_same_data_as_a_prepared_file(tmp_path: Path, task: str) -> None:
-    of_s1 = CLIPS[:4]
+    of_s2 = CLIPS[:4]
     options = {"seed": 3, "task": task, "frames": 3, "audio_noise": 0.5, "test_clips": 2}
-    cached = grid(path=words_cache(tmp_path, of_s1), **options)
-    filed = grid(path=same_words_file(tmp_path, of_s1), **options)
+    cached = grid(path=words_cache(tmp_path, of_s2), **options)
+    filed = grid(path=same_words_file(tmp_path, of_s2), **options)
     assert cached.classes == filed.classes
     for one, other in ((cached.train, filed.train), (cached.test, filed.test)):
-        assert one.ids == tuple(f"s1_{item}" for item in other.ids)
-        assert one.groups == tuple(f"s1_{group}" for group in other.groups)
+        assert one.ids == tuple(f"s2_{item}" for item in other.ids)
+        assert one.groups == tuple(f"s2_{group}" for group in other.groups)
         assert torch.equal(one.labels, other.labels)
         for m in ("audio", "visual"):
             assert torch.equal(one.inputs[m], other.inputs[m])
@@ -256,11 +269,23 @@ def test_equal_clips_of_two_speakers_are_two_groups(tmp_path: Path) -> None:
         assert set(data.train.groups) | set(data.test.groups) == {f"{s}_{c}" for s, c, _ in CLIPS}
 
 
+def test_every_item_has_its_own_row(tmp_path: Path) -> None:
+    listed = [f"{s}_{c}_{slot}_{word}" for s, c, words in CLIPS
+              for slot, word in zip((0, 1, 4), words, strict=True)]  # fmt: skip
+    data = grid(seed=0, path=words_cache(tmp_path), test_clips=3, frames=5)
+    for part in (data.train, data.test):
+        for k, item in enumerate(part.ids):
+            own = content(listed.index(item))
+            for m, name in (("audio", "logmel"), ("visual", "frames")):
+                pair = np.stack([part.inputs[m][k].flatten().numpy(), own[name].ravel()])
+                assert np.corrcoef(pair)[0, 1] > 0.99999
+
+
 def test_missing_words_are_named_or_allowed_and_the_others_stay(tmp_path: Path) -> None:
     whole = grid(seed=1, path=words_cache(tmp_path / "whole"), test_clips=2)
-    lost = ("s1_c1_0_bin", "s2_c0_1_blue")
-    path = words_cache(tmp_path / "lost", failing=(*lost, "s1_c2_4_two"))
-    with pytest.raises(DataError, match=r"2 of the 12 words .* missing, 's1_c1_0_bin' first; rep"):
+    lost = ("s2_c1_0_bin", "s10_c0_1_blue")
+    path = words_cache(tmp_path / "lost", failing=(*lost, "s2_c2_4_two"))
+    with pytest.raises(DataError, match=r"2 of the 12 words .* missing, 's2_c1_0_bin' first; rep"):
         grid(seed=1, path=path, test_clips=2)
     data = grid(seed=1, path=path, test_clips=2, allow_missing=True)
     assert data.notes["missing"] == {"items": 2, "first": list(lost)}
@@ -270,13 +295,14 @@ def test_missing_words_are_named_or_allowed_and_the_others_stay(tmp_path: Path) 
 
 
 def test_a_clip_that_is_lost_whole_does_not_draw_the_others_anew(tmp_path: Path) -> None:
-    whole = grid(seed=5, path=words_cache(tmp_path / "whole"), test_clips=2)
-    kept = whole.train.groups[0]
-    lost = tuple(item for item in whole.train.ids if item.startswith(f"{kept}_"))
-    path = words_cache(tmp_path / "lost", failing=lost)
-    data = grid(seed=5, path=path, test_clips=2, allow_missing=True)
-    assert data.test.ids == whole.test.ids
-    assert len(data.train) == len(whole.train) - 2
+    lost = ("s2_c1_0_bin", "s2_c1_1_red")
+    paths = words_cache(tmp_path / "whole"), words_cache(tmp_path / "lost", failing=lost)
+    for seed in range(8):
+        whole, data = (
+            grid(seed=seed, path=path, test_clips=2, allow_missing=True) for path in paths
+        )
+        assert data.test.ids == tuple(item for item in whole.test.ids if item not in lost)
+        assert data.train.ids == tuple(item for item in whole.train.ids if item not in lost)
 
 
 @pytest.mark.parametrize(
