@@ -99,6 +99,7 @@ class Stopwatch:
         self.seconds = 0.0
 
     def __call__(self, *values: Any) -> Any:
+        """Call it, and add the time."""
         start = time.perf_counter()
         result = self.function(*values)
         self.seconds += time.perf_counter() - start

@@ -119,33 +119,19 @@ def _first_done(working: dict[Future, Chunk]) -> list[Future]:
     return list(wait(working, return_when=FIRST_COMPLETED).done)
 
 
-def _run_alone(task: Task, chunk: Chunk) -> Iterator[list[Entry]]:
-    try:
+def _run_one_by_one(task: Task, suspects: deque[tuple[int, Item]]) -> Iterator[list[Entry]]:
+    while suspects:
         with _pool(1) as pool:
-            entries = pool.submit(task, chunk).result()
-    except BrokenProcessPool:
-        if len(chunk) > 1:
-            half = len(chunk) // 2
-            yield from _run_alone(task, chunk[:half])
-            yield from _run_alone(task, chunk[half:])
-            return
-        _check_that_workers_start()
-        item = chunk[0][1]
-        files = ", ".join(path.name for path in item.files.values())
-        message = f"{files}: the process that decoded it died; it is damaged."
-        entries = [Entry(item.id, message=message)]
-    yield entries
-
-
-def _check_that_workers_start() -> None:
-    try:
-        with _pool(1) as pool:
-            pool.submit(os.getpid).result()
-    except BrokenProcessPool as error:
-        raise PrepareError(
-            "no worker process can be started; a script that prepares must do so below "
-            "'if __name__ == \"__main__\":', or with workers=0."
-        ) from error
+            try:
+                while suspects:
+                    entries = pool.submit(task, [suspects[0]]).result()
+                    suspects.popleft()
+                    yield entries
+            except BrokenProcessPool:
+                _, item = suspects.popleft()
+                files = ", ".join(path.name for path in item.files.values())
+                message = f"{files}: the process that decoded it died; it is damaged."
+                yield [Entry(item.id, message=message)]
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -103,7 +103,7 @@ def test_two_channels_become_their_mean() -> None:
 def test_another_rate_is_resampled(rate: int) -> None:
     wave = tone(440, 0.3, 1.0, rate).astype(np.float32)
     samples = to_16k_mono("clip", Audio(np.stack([wave, wave]), rate))
-    assert abs(len(samples) - RATE) <= 40
+    assert abs(len(samples) - RATE) <= 1  # nothing stays behind in the resampler
     middle = slice(2000, 14000)
     expected = tone(440, 0.3 * 32768, 1.0)[: len(samples)]
     assert np.corrcoef(samples[: len(expected)][middle], expected[middle])[0, 1] > 0.999

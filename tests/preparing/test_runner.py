@@ -6,9 +6,7 @@ import csv
 import errno
 import json
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_plan import ToyDecoder, contents, toy_plan, toy_source
 
-from asgml_core.checks import AsgmlError
 from asgml_core.datasets.base import DataError
 from asgml_core.datasets.cache import Cache
 from asgml_core.preparing import runner
@@ -323,9 +320,3 @@ def test_a_read_only_folder_is_said(source: Path, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(PrepareError, match="Permission denied"):
         quiet(toy_plan(source), tmp_path / "locked" / "cache")
-
-
-def test_errors_are_the_package_s_own() -> None:
-    assert issubclass(PrepareError, AsgmlError)
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN

@@ -98,6 +98,11 @@ def test_in_no_speakers_folder_the_source_is_the_speaker(tmp_path: Path, name: s
     assert {item.facts["speaker"] for item in grid(source).items} == {name}
 
 
+def test_the_nearest_speakers_folder_counts(tmp_path: Path) -> None:
+    source = touch(tmp_path / "s1", "s2/bbaf2n.mpg", "s2/s3/bbaf2n.mpg", "bbaf2n.mpg")
+    assert [item.facts["speaker"] for item in grid(source).items[::3]] == ["s1", "s2", "s3"]
+
+
 def test_speakers_are_in_order_of_their_numbers(tmp_path: Path) -> None:
     files = [f"{s}/{c}.{kind}" for s in ("s10", "s2", "s1") for c in ("swiu2n", "bbaf2n")
              for kind in ("mpg", "align")]  # fmt: skip
