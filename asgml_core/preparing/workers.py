@@ -69,9 +69,8 @@ class Task:
 def run_chunks(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[list[Entry]]:
     """Yield the entries of each chunk as it is done, in no order.
 
-    A worker that dies takes its chunk with it: the chunks that were at work are then decoded one by
-    one, one that ends a worker again in halves, and the one item that ends a worker by itself is
-    reported as failed.
+    A worker that dies takes its chunk with it: the items that were at work are then decoded one by
+    one, and the one item that ends a worker by itself is reported as failed.
 
     Args:
         task: what to do.
@@ -88,8 +87,7 @@ def run_chunks(task: Task, chunks: Sequence[Chunk], workers: int) -> Iterator[li
     while waiting:
         suspects: list[Chunk] = []
         yield from _run_pool(task, waiting, workers, suspects)
-        for chunk in suspects:
-            yield from _run_alone(task, chunk)
+        yield from _run_one_by_one(task, deque(one for chunk in suspects for one in chunk))
 
 
 def _run_pool(
@@ -122,6 +120,7 @@ def _first_done(working: dict[Future, Chunk]) -> list[Future]:
 def _run_one_by_one(task: Task, suspects: deque[tuple[int, Item]]) -> Iterator[list[Entry]]:
     while suspects:
         with _pool(1) as pool:
+            _check_alive(pool)
             try:
                 while suspects:
                     entries = pool.submit(task, [suspects[0]]).result()
@@ -132,6 +131,17 @@ def _run_one_by_one(task: Task, suspects: deque[tuple[int, Item]]) -> Iterator[l
                 files = ", ".join(path.name for path in item.files.values())
                 message = f"{files}: the process that decoded it died; it is damaged."
                 yield [Entry(item.id, message=message)]
+
+
+def _check_alive(pool: ProcessPoolExecutor) -> None:
+    """Check that a worker starts at all, before an item is blamed for its end."""
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise PrepareError(
+            "no worker process could be started; what was prepared so far is kept. Fewer workers "
+            "need less memory, and workers=0 decodes in this process."
+        ) from error
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
