@@ -88,6 +88,7 @@ def add_data_parser(commands: Any) -> None:
 
 
 def _prepare(parsed: argparse.Namespace) -> None:
+    from asgml_core.datasets import DataError
     from asgml_core.preparing import prepare_dataset
 
     given = {name: getattr(parsed, name) for name in DATASETS[parsed.dataset][1]}
@@ -101,6 +102,11 @@ def _prepare(parsed: argparse.Namespace) -> None:
         **options,
     )
     counts = cache.manifest["counts"]
+    if not counts["decoded"]:
+        raise DataError(
+            f"none of the {counts['listed']} items could be prepared; "
+            f"{parsed.out / 'report.csv'} says why."
+        )
     print(f"{parsed.out}: {counts['decoded']} of {counts['listed']} items prepared.")
     for name, split in cache.splits.items():
         sizes = ", ".join(f"{part} {count}" for part, count in split["items"].items())

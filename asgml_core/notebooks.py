@@ -11,13 +11,15 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from asgml_core import study
 from asgml_core.checks import AsgmlError, check_count, check_flag, check_one_of
 from asgml_core.config import RunConfig, check_device
 from asgml_core.paths import outputs_folder
 from asgml_core.profiles import PROFILES, profile, profile_name
+
+Chosen = TypeVar("Chosen")
 
 #: Names that a fresh kernel has besides the parameters.
 _KERNEL = {"In", "Out", "exit", "quit", "open", "get_ipython"}
@@ -107,12 +109,12 @@ class Settings:
         return [study.config(name, self.base()) for name in names]
 
 
-def settings(namespace: Mapping[str, Any], cls: type[Settings] = Settings) -> Settings:
+def settings(namespace: Mapping[str, Any], cls: type[Chosen] = Settings) -> Chosen:
     """Return the notebook's parameters, checked; call it right after the parameters cell.
 
     Args:
         namespace: ``globals()`` of the notebook.
-        cls: the typed parameters.
+        cls: the typed parameters, a dataclass.
 
     Raises:
         ValueError: for an unknown name or an impossible value, naming what is allowed.

@@ -167,3 +167,12 @@ def test_the_reproduction_reads_probes_at_the_study_s_batches() -> None:
     for other in (profile("cremad"), profile("cremad", protocol="paper",
                   options={"split": "speakers_0"})):  # fmt: skip
         assert "eval_every" not in study.config("boost_default", other).methods[1].options
+
+
+def test_a_cache_of_nothing_is_an_error(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (source / "VideoFlash").iterdir():
+        file.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    assert prepare(source, tmp_path / "cache") == 1
+    assert "none of the 6 items could be prepared" in capsys.readouterr().err

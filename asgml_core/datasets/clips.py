@@ -39,12 +39,10 @@ def check_pick(cache: Cache, frames: int | None, pick: str) -> None:
     Raises:
         DataError: when the cache kept others.
     """
-    rule = cache.manifest["parameters"].get("frames")
-    if (
-        not isinstance(rule, dict)
-        or "choose" not in rule
-        or "visual" not in cache.manifest["arrays"]
-    ):
+    rule, visual = (
+        cache.manifest["parameters"].get("frames"), cache.manifest["arrays"].get("visual"),
+    )  # fmt: skip
+    if not isinstance(rule, dict) or "choose" not in rule or not visual or not visual["shape"]:
         raise DataError(f"{cache.folder}: its manifest does not say which frames were kept.")
     kept = rule["choose"]
     some = frames is not None and frames < visual["shape"][0]

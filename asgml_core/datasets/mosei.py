@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,7 @@ MODALITIES = ("audio", "vision", "text")
 #: A feature whose deviation is below this share of its size does not vary.
 SMALLEST = 1e-6
 #: Steps are read this many items at a time.
-SHARE = 256
+SHARE = 16
 
 
 def _sign(sentiment: float) -> int:
@@ -180,22 +181,27 @@ def step_statistics(x: Tensor | Stored) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each feature over the steps that are not all 0.
 
     Args:
-        x: ``(N, T, d)``; it is read a share at a time.
+        x: ``(N, T, d)`` float32; it is read a share at a time.
 
     Returns:
         Two of ``(d,)``, float64; without any step, zeros.
     """
-    count, mean, squares = 0, torch.zeros(x.shape[2]).double(), torch.zeros(x.shape[2]).double()
+    count, mean, squares = 0, np.zeros(x.shape[2]), np.zeros(x.shape[2])
     for rows in torch.arange(len(x)).split(SHARE):
-        some = x[rows]
-        steps = some[(some != 0).any(2)].double()
+        # In numpy, since a few items are too little work for torch's threads.
+        some = x[rows].numpy().reshape(-1, x.shape[2])
+        steps = some[some.any(1)]
         if not len(steps):
             continue
+        near = steps.mean(0, dtype=np.float64).astype(np.float32)
+        apart = steps - near
+        rest = apart.mean(0, dtype=np.float64)
         # Joined as in Chan, Golub and LeVeque (1979): no difference of two large sums.
-        step_mean = steps.mean(0)
         total = count + len(steps)
-        apart = step_mean - mean
-        squares += ((steps - step_mean) ** 2).sum(0) + apart**2 * count * len(steps) / total
-        mean += apart * len(steps) / total
+        moved = near + rest - mean
+        squares += np.square(apart).sum(0, dtype=np.float64) - len(steps) * rest**2
+        squares += moved**2 * count * len(steps) / total
+        mean += moved * len(steps) / total
         count = total
-    return mean, (squares / max(count - 1, 1)).sqrt()
+    deviation = np.sqrt(squares.clip(min=0) / max(count - 1, 1))
+    return torch.from_numpy(mean), torch.from_numpy(deviation)

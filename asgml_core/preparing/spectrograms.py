@@ -27,7 +27,7 @@ class LogSpectrogram:
 
     Equal to ``np.log(np.abs(librosa.stft(y, n_fft=512, hop_length=353)) + 1e-7)`` of librosa 0.11
     to 1e-4: the window is a periodic Hann, frames are centred, the borders are padded with zeros
-    (librosa before 0.10 mirrored the sound there).
+    (librosa before 0.9 mirrored the sound there).
 
     Args:
         rate: samples per second, in Hz.

@@ -188,7 +188,7 @@ def test_statistics_do_not_depend_on_the_share(monkeypatch: pytest.MonkeyPatch, 
         # The package's name for the module is the function's.
         monkeypatch.setattr(sys.modules["asgml_core.datasets.mosei"], "SHARE", share)
         mean, deviation = step_statistics(x)
-        torch.testing.assert_close(mean, steps.mean(0), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(mean, steps.mean(0), rtol=1e-7, atol=1e-8)
         torch.testing.assert_close(deviation, steps.std(0), rtol=1e-7, atol=0)
     mean, deviation = step_statistics(torch.zeros(3, 2, 4))
     assert not bool(mean.any() | deviation.any())

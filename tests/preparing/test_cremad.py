@@ -292,3 +292,10 @@ def test_sounds_of_every_kind(tmp_path: Path, kind: str, rate: int) -> None:
     assert waveform.shape == (66150,)
     period = -(-samples.shape[1] * 22050 // rate)
     assert np.array_equal(waveform[period : 2 * period], waveform[:period])
+
+
+def test_a_pointer_of_git_lfs_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "x.flv"
+    file.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ItemError, match=r"x\.flv is a pointer of git-lfs: 'git lfs pull'"):
+        read_audio(file)
