@@ -98,7 +98,7 @@ def profile(
     """Return the baseline of a profile: the fused loss and the unimodal losses, no modulation.
 
     Args:
-        dataset: ``"synth"``, ``"grid"`` or ``"arrays"``.
+        dataset: one of ``PROFILES``, such as ``"synth"``.
         name: of the profile; ``None`` means the dataset's default.
         seed: the run's seed.
         epochs: another number of epochs than the profile's.

@@ -160,7 +160,7 @@ def film_strip(film: Path, shown: int = 8, frames: int = 3) -> FilmStrip:
     Args:
         film: a ``.flv`` file, named like its clip.
         shown: how many.
-        frames: how many each rule of :data:`~asgml_core.preparing.frames.CHOICES` keeps.
+        frames: how many each rule of :class:`~asgml_core.preparing.frames.FrameChoice` keeps.
     """
     from asgml_core.preparing.media import read_video
 

@@ -48,7 +48,7 @@ def contact_sheet(cache: Cache, items: int = 12) -> Figure:
             ax = axes[top * len(arrays) + below, column]
             _draw(ax, np.asarray(array[cache.rows[item]]))
             if below == 0:
-                ax.set_title(f"{item}\n{label}", fontsize=6)
+                ax.set_title(f"{item}\n{label}", fontsize=6, parse_math=False)  # "$" in an id
             if column == 0:
                 ax.text(-0.04, 0.5, name, rotation=90, ha="right", va="center",
                         transform=ax.transAxes, fontsize=7)  # fmt: skip

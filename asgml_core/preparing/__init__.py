@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asgml_core.datasets.cache import Cache
     from asgml_core.preparing.plan import Plan
 
-#: By dataset: the module here that lists it; its function of the same name makes the plan.
+#: The module here that lists each dataset; its function of the dataset's name makes the plan.
 PREPARERS = {
     "cremad": "cremad",
     "grid": "grid",

@@ -42,7 +42,7 @@ def prepare(
         progress: show a bar.
 
     Returns:
-        The cache, complete or not: see :attr:`~asgml_core.datasets.cache.Cache.failed`.
+        The cache, complete or not; see :attr:`~asgml_core.datasets.cache.Cache.failed`.
 
     Raises:
         PrepareError: when the source has nothing, the folder holds another cache, the disk is full,

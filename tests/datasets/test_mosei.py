@@ -286,6 +286,17 @@ def test_a_run_on_mosi_from_the_unaligned_file(tmp_path: Path) -> None:
     assert record.values["data"]["cache"]["counts"]["notes"] == 1
 
 
+def test_a_network_learns_what_is_in_the_features(tmp_path: Path) -> None:
+    """The miniature's features rise and fall with the sentiment."""
+    path = cached(tmp_path, features_of("mosi", size=120), "mosi")
+    for name in ("mosi", "mosi_mean"):
+        config = profile("mosi", name, epochs=3, options={"path": path}).replace(
+            train={"batch_size": 16}
+        )
+        record = run(config, tmp_path / name, progress=False)
+        assert record.accuracy() > 0.85
+
+
 def test_joining_and_holding_out(cache: str) -> None:
     """The file's validation part stays; protocol ``paper`` trains on it too."""
     honest = load(base("mosei", "mosei", cache))

@@ -186,8 +186,13 @@ def naive_frames(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def no_media(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield names and contents of what is no media file; playlists point to a real one."""
+def no_media(folder: Path, url: str) -> Iterator[tuple[str, bytes]]:
+    """Yield names and contents of what is no media file.
+
+    Args:
+        folder: where the real film is put that some of them point to.
+        url: what others point to.
+    """
     real = film(folder / "aim" / "real.flv", samples=sound(2, 44100))
     zipped = io.BytesIO()
     with zipfile.ZipFile(zipped, "w") as archive:
@@ -199,7 +204,7 @@ def no_media(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "zip", zipped.getvalue()
     yield "web page", b"<!DOCTYPE html><html><body>404 Not Found</body></html>\n" * 20
     yield "LFS pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
-    for where in (str(real), real.as_uri(), "http://127.0.0.1:9/real.flv"):
+    for where in (str(real), real.as_uri(), url):
         kind = where.split(":", maxsplit=1)[0] if ":" in where else "path"
         playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{where}\n#EXT-X-ENDLIST\n"
         yield f"playlist of a {kind}", playlist.encode()

@@ -361,6 +361,8 @@ def test_the_command_line_prepares_and_says_what_happened(
     assert "14 of 14 items prepared" in said
     assert "split official: test 4, train 6, valid 4 (the file's own parts)" in said
     assert main(["data", "verify", str(tmp_path / "out"), "--quiet"]) == 0
+    assert main(["data", "show", str(tmp_path / "out"), "--items", "3"]) == 0
+    assert (tmp_path / "out" / "sheet.png").is_file()
     assert main([*command, "--workers", "0", "--quiet"]) == 1
     assert "other settings" in capsys.readouterr().err
     assert issubclass(DataError, AsgmlError)
