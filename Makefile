@@ -2,7 +2,7 @@
 # Settings: PYTHON=/path/to/python3.12 chooses the Python, NEED_GB=4 the disk space asked for.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book notebooks test lint format clean
+.PHONY: help setup book notebooks test check lint format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -16,8 +16,11 @@ book: setup ## run the notebooks on the default data and build the HTML book
 notebooks: setup ## execute the committed notebooks anew, with their texts and figures
 	@.venv/bin/asgml notebooks
 
-test: lint ## lint, then run every test
+test: lint ## lint, then run the tests but the slow ones
 	.venv/bin/pytest -n 2 --dist loadfile
+
+check: lint ## lint, then run every test, the slow ones too
+	.venv/bin/pytest -n 2 --dist loadfile -m ""
 
 lint: setup ## check style and formatting, change nothing
 	.venv/bin/ruff check .

@@ -18,6 +18,8 @@ from asgml_core.real_data import RealData
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+#: Which of them nbval runs in `make check` alone.
+SLOW = ("03_v1_throttle",)
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 GIVEN = {"seed": 1, "dataset": "synth", "profile": None, "epochs": 2, "_": 0, "In": [], "ast": ast}
 
@@ -125,7 +127,7 @@ def test_nothing_of_one_machine_is_in_it(path: Path) -> None:
     assert "papermill" not in nbformat.read(path, as_version=4).metadata
 
 
-@pytest.mark.parametrize("folder", [".", "book"])
+@pytest.mark.parametrize("folder", [pytest.param(".", marks=pytest.mark.slow), "book"])
 def test_papermill_runs_04_from_the_root_and_from_inside_book(folder: str, tmp_path: Path) -> None:
     """Two epochs, a seed of one's own; and a misspelt parameter stops it with the right name."""
     source = {".": "book/04_v2_boost.ipynb", "book": "04_v2_boost.ipynb"}[folder]
@@ -149,7 +151,13 @@ def test_papermill_runs_04_from_the_root_and_from_inside_book(folder: str, tmp_p
     assert "parameter is 'sed', but must be one of: 'seed'" in bad.stderr
 
 
-@by_name
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, marks=[pytest.mark.slow] if p.stem in SLOW else [], id=p.stem)
+        for p in NOTEBOOKS
+    ],
+)
 def test_nbval_finds_the_same_outputs(path: Path, tmp_path: Path) -> None:
     """Run the notebook anew, from nothing; cells tagged NBVAL_CHECK_OUTPUT must say the same.
 

@@ -88,16 +88,12 @@ def our_boxes(height: int, width: int, **settings: Any) -> np.ndarray:
     ("height", "width", "settings"),
     [
         (360, 480, {}),
-        (256, 256, {}),
         (480, 90, {}),  # few tries fit
         (20, 400, {}),  # hardly any try fits
         (400, 20, {}),
-        (5, 7, {}),
         (9, 4, {}),
-        (1, 1, {}),
         (1, 30, {}),
         (120, 100, {"scale": (0.3, 0.9), "ratio": (0.5, 3.0)}),
-        (60, 60, {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}),
         (64, 64, {"scale": (0.9, 1.0), "ratio": (2.0, 3.0)}),
     ],
 )

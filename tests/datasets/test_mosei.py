@@ -278,7 +278,8 @@ def test_a_run_on_mosi_from_the_unaligned_file(tmp_path: Path) -> None:
     content = features_of("mosi", "unaligned", 8)
     content["train"]["audio"][0, 0, 0] = -np.inf
     path = cached(tmp_path, content, "mosi", alignment="unaligned", non_finite="zero")
-    config = base("mosi", "mosi", path).replace(data={"options": {"path": path, "task": "seven"}})
+    options = {"path": path, "task": "seven"}
+    config = base("mosi", "mosi", path).replace(data={"options": options}, train={"epochs": 1})
     assert load(config).shapes == {"audio": (375, 5), "vision": (500, 20), "text": (50, 768)}
     record = run(config, tmp_path / "outputs", progress=False)
     assert record.values["classes"] == ["-3", "-2", "-1", "0", "+1", "+2", "+3"]
@@ -288,10 +289,10 @@ def test_a_run_on_mosi_from_the_unaligned_file(tmp_path: Path) -> None:
 
 def test_a_network_learns_what_is_in_the_features(tmp_path: Path) -> None:
     """The miniature's features rise and fall with the sentiment."""
-    path = cached(tmp_path, features_of("mosi", size=120), "mosi")
+    path = cached(tmp_path, features_of("mosi", size=96), "mosi")
     for name in ("mosi", "mosi_mean"):
-        config = profile("mosi", name, epochs=3, options={"path": path}).replace(
-            train={"batch_size": 16}
+        config = profile("mosi", name, epochs=2, options={"path": path}).replace(
+            train={"batch_size": 8}
         )
         record = run(config, tmp_path / name, progress=False)
         assert record.accuracy() > 0.85

@@ -186,7 +186,7 @@ def naive_frames(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def no_media(folder: Path, url: str) -> Iterator[tuple[str, bytes]]:
+def no_media(folder: Path, url: str = "http://127.0.0.1:9/x.flv") -> Iterator[tuple[str, bytes]]:
     """Yield names and contents of what is no media file.
 
     Args:

@@ -150,8 +150,9 @@ def test_settings_out_of_range_are_refused(options: dict[str, float]) -> None:
 def test_the_parts_by_themselves() -> None:
     two = sound(0.1, 16000, 2)
     np.testing.assert_allclose(to_mono(two), (two[0] + two[1]) / 2, atol=1e-7)
-    assert resample(two[0], 16000, 16000) is two[0]
-    for n in (1, 2, 3, 100, 1601):
-        assert resample(two[0][:n], 16000, 22050).shape == (-(-n * 22050 // 16000),)
+    mono = two[0]
+    assert resample(mono, 16000, 16000) is mono
+    for n in (1, 2, 3, 100, 1599):
+        assert resample(mono[:n], 16000, 22050).shape == (-(-n * 22050 // 16000),)
     assert stft(torch.zeros(2, 1000), 512, 353).shape == (2, 257, 3)
     assert stft(torch.zeros(2, 1000), 512, 353).dtype == torch.complex128
