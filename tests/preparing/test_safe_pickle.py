@@ -406,7 +406,7 @@ def test_too_many_instructions_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("content", "message"),
     [
         (b"", r"features\.pkl is empty"),
-        (gzip.compress(b"abc"), "no pickle of protocol 2 to 5 but a gzip file"),
+        (gzip.compress(b"abc", mtime=0), "no pickle of protocol 2 to 5 but a gzip file"),
         (pickle.dumps([1], 0), "no pickle of protocol 2 to 5 but something else"),
         (b"\x80\x09N.", "no pickle of protocol 2 to 5"),
         (b"PK\x03\x04", "a zip archive"),
