@@ -34,7 +34,9 @@ def provenance(name: str) -> dict[str, Any]:
     Raises:
         FileNotFoundError: naming the tables there are.
     """
-    return json.loads(_existing(name, ".json").read_text(encoding="utf-8"))
+    said = json.loads(_existing(name, ".json").read_text(encoding="utf-8"))
+    said.pop("rows", None)  # those are the table's
+    return said
 
 
 def came_from(command: str, records: Sequence[RunRecord]) -> dict[str, Any]:
@@ -52,13 +54,31 @@ def came_from(command: str, records: Sequence[RunRecord]) -> dict[str, Any]:
     return {"command": command, **said, "runs": len(records), "wall_time": wall_time}
 
 
-def write(name: str, table: pd.DataFrame, came_from: dict[str, Any]) -> Path:
-    """Write a table and its provenance, and return the table's path."""
-    path = folder() / f"{name}.csv"
+def write(
+    name: str, table: pd.DataFrame, came_from: dict[str, Any], to: Path | None = None
+) -> Path:
+    """Write a table as CSV, and as JSON its provenance with the same rows; return the CSV's path.
+
+    Args:
+        name: of the table.
+        table: numbers are kept to six digits.
+        came_from: command, commit, versions, machine, wall time.
+        to: another folder than :func:`folder`, such as for a trial.
+    """
+    path = (folder() if to is None else to) / f"{name}.csv"
     text = table.to_csv(index=False, float_format="%.6g")
     write_atomically(path, text.encode())
-    write_json(path.with_suffix(".json"), came_from)
+    rows = [{str(k): _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
+    write_json(path.with_suffix(".json"), {**came_from, "rows": rows})
     return path
+
+
+def _plain(value: Any) -> Any:
+    """Return a cell as JSON has it: no NaN, and the digits that the CSV has."""
+    if pd.isna(value):
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _existing(name: str, ending: str) -> Path:
