@@ -65,6 +65,7 @@ class Writer:
         }
 
     def write(self, name: str, rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+        """Print a table, write it, and return it."""
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
         print(table.to_string(index=False, float_format="%.4g"))
         self.said["wall_time"] = round(time.perf_counter() - self.started, 1)
@@ -140,6 +141,12 @@ def train_epoch(trainer: Trainer) -> None:
     with _arithmetic(trainer.config):
         trainer.epoch += 1
         trainer._train_epoch()
+
+
+def whole_epoch(trainer: Trainer) -> None:
+    """Train an epoch, evaluate, and make its row."""
+    with _arithmetic(trainer.config):
+        trainer.run_epoch()
 
 
 def evaluate(trainer: Trainer, part: str = "test") -> None:

@@ -33,12 +33,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import measuring
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-import measuring
 from asgml_core.datasets import MultimodalDataset
 from asgml_core.models import build_model
 from asgml_core.modulators import OGM, OGMGE, Chain, Modulator, UnimodalLosses
@@ -63,6 +63,7 @@ class Wrapped(nn.Module):
         self.module = module
 
     def forward(self, *inputs: Tensor) -> Any:
+        """Pass everything on."""
         return self.module(*inputs)
 
 
