@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from asgml_core.checks import AsgmlError, check_number
-from asgml_core.datasets.stored import Stored, join
+from asgml_core.datasets.stored import Stored, join, row_numbers
 from asgml_core.seeding import generator
 
 if TYPE_CHECKING:
@@ -48,8 +48,12 @@ class Part:
         return len(self.labels)
 
     def take(self, rows: Sequence[int] | Tensor) -> Part:
-        """Return the part made of the given rows, in the given order."""
-        rows = torch.as_tensor(rows, dtype=torch.long)
+        """Return the part made of the given rows, in the given order.
+
+        Args:
+            rows: as in :func:`~asgml_core.datasets.stored.row_numbers`.
+        """
+        rows = row_numbers(rows, len(self))
         order = rows.tolist()
         return Part(
             inputs={
