@@ -51,8 +51,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON atomically; a number that is not finite is an error."""
-    text = json.dumps(values, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, text.encode())
+    write_atomically(path, json_bytes(values))
+
+
+def json_bytes(values: Mapping[str, Any]) -> bytes:
+    """Return what :func:`write_json` writes."""
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
+import reprlib
+import tokenize
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,15 +29,14 @@ import numpy as np
 import torch
 
 from asgml_core.datasets.base import DataError
+from asgml_core.datasets.manifest import AGAIN, JOURNAL, MANIFEST, error_text, read_manifest
 from asgml_core.datasets.stored import Stored
 from asgml_core.paths import data_folders
 
-FORMAT = 1
-MANIFEST, ITEMS, REPORT, SPLITS, JOURNAL = (
-    "manifest.json", "items.csv", "report.csv", "splits", "journal.jsonl",
-)  # fmt: skip
+ITEMS, REPORT, SPLITS = "items.csv", "report.csv", "splits"
 COLUMNS = ("id", "label", "group", "row", "status")
 HASH = "sha256/"
+PARTS = ("train", "valid", "test")
 
 
 def row_hash(row: np.ndarray) -> str:
@@ -81,19 +82,20 @@ class Cache:
     items: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def open(cls, folder: str | Path, dataset: str | None = None) -> Cache:
+    def open(cls, folder: str | Path, dataset: str | None = None, *, edited: bool = False) -> Cache:
         """Open a cache; the arrays are looked at, not read.
 
         Args:
             folder: where it is.
             dataset: what it should hold; ``None`` takes any.
+            edited: take a table of items too that was changed after it was written.
 
         Raises:
             DataError: when there is none, it is unfinished, of another format or dataset, or its
                 files do not fit each other.
         """
         folder = Path(folder)
-        cache = cls(folder, _read_manifest(folder), read_table(folder / ITEMS, COLUMNS))
+        cache = cls(folder, read_manifest(folder), read_table(folder / ITEMS, COLUMNS))
         found = cache.manifest["dataset"]
         if dataset is not None and found != dataset:
             raise DataError(f"{folder} is a cache of {found!r}, but {dataset!r} was asked for.")
@@ -104,30 +106,47 @@ class Cache:
                 f"{listed} items."
             )
         cache._check_items()
+        if not edited and not cache.has_own_table():
+            raise DataError(
+                f"{folder / ITEMS} is not the table that {MANIFEST} names: it was changed after it "
+                f"was written; {AGAIN}."
+            )
         for name in cache.manifest["arrays"]:
             cache.array(name)
         return cache
 
+    def has_own_table(self) -> bool:
+        """Return whether ``items.csv`` is, byte by byte, what was written with the manifest."""
+        said = self.manifest.get("items_sha256")  # a cache of before this was written has none
+        return said is None or said == file_hash(self.folder / ITEMS)
+
     def _check_items(self) -> None:
-        """Check that every item is there once, has a class, and a row of its own if it has one."""
+        """Check that every item is there once, has a class, and a row of its own."""
         listed = len(self.items["id"])
-        seen: dict[str, set[str]] = {"id": set(), "row": set()}
+        seen, free = {""}, set(map(str, range(listed)))
+        expected = {
+            "id": "a name that no line before has",
+            "label": f"one of the classes in {MANIFEST}",
+            "row": f"a number from 0 to {listed - 1} that no line before has",
+            "status": "'ok' or 'failed'",
+        }
         for line, values in enumerate(zip(*(self.items[name] for name in COLUMNS), strict=True), 2):
             item, label, _, row, status = values
             rules = {
-                "id": item not in seen["id"],
+                "id": item not in seen,
                 "label": label in self.classes,
-                "row": row.isdecimal() and int(row) < listed and row not in seen["row"],
+                "row": row in free,
                 "status": status in ("ok", "failed"),
             }
             if not all(rules.values()):
                 wrong = next(name for name, kept in rules.items() if not kept)
+                found = reprlib.repr(dict(zip(COLUMNS, values, strict=True))[wrong])
                 raise DataError(
-                    f"{self.folder / ITEMS}, line {line}: {wrong} is "
-                    f"{dict(zip(COLUMNS, values, strict=True))[wrong]!r}; it is damaged."
+                    f"{self.folder / ITEMS}, line {line}: {wrong} is {found}, but "
+                    f"{expected[wrong]} was expected; {AGAIN}."
                 )
-            seen["id"].add(item)
-            seen["row"].add(row)
+            seen.add(item)
+            free.remove(row)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -160,25 +179,24 @@ class Cache:
             DataError: when it is missing, or not as the manifest says.
         """
         said = self.manifest["arrays"][name]
-        file = self.folder / f"{name}.npy"
-        try:
-            array = np.lib.format.open_memmap(file, mode="r")
-        except (OSError, ValueError) as error:
+        shape = (self.manifest["counts"]["listed"], *said["shape"])
+        file, expected = self.folder / f"{name}.npy", f"{said['dtype']} {shape}"
+        array = _open_array(file, expected)
+        if array.shape != shape or array.dtype != np.dtype(said["dtype"]):
             raise DataError(
-                f"{file} is missing or damaged ({type(error).__name__}); prepare it again."
-            ) from error
-        expected = (self.manifest["counts"]["listed"], *said["shape"])
-        if array.shape != expected or array.dtype != np.dtype(said["dtype"]):
+                f"{file} is {array.dtype} {array.shape}, but {MANIFEST} says {expected}; {AGAIN}."
+            )
+        bytes_there, bytes_said = file.stat().st_size, array.offset + array.nbytes
+        if bytes_there != bytes_said:
             raise DataError(
-                f"{file} is {array.dtype} {array.shape}, but {MANIFEST} says {said['dtype']} "
-                f"{expected}."
+                f"{file} has {bytes_there} bytes, but {expected} has {bytes_said}; {AGAIN}."
             )
         return array
 
     def column(self, name: str, ids: Iterable[str]) -> list[str]:
         """Return a column of ``items.csv`` for the given items, in their order."""
         if name not in self.items:
-            raise DataError(f"{self.folder / ITEMS} has no column {name!r}.")
+            raise DataError(f"{self.folder / ITEMS} has no column {name!r}; {AGAIN}.")
         values = dict(zip(self.items["id"], self.items[name], strict=True))
         return [values[item] for item in ids]
 
@@ -199,14 +217,43 @@ class Cache:
                 f"{self.folder} has no split {name!r}; it has {there}. "
                 "Prepare it again with the folder of the split's files (--splits)."
             )
-        table = read_table(self.folder / SPLITS / f"{name}.csv", ("id", "part"))
+        file = self.folder / SPLITS / f"{name}.csv"
+        table = read_table(file, ("id", "part"))
+        for line, part in enumerate(table["part"], 2):
+            if part not in PARTS:
+                raise DataError(
+                    f"{file}, line {line}: part is {part!r}, but one of {', '.join(PARTS)} was "
+                    f"expected; {AGAIN}."
+                )
         parts = dict(zip(table["id"], table["part"], strict=True))
         if split_hash(parts) != self.splits[name]["sha256"]:
             raise DataError(
-                f"{self.folder / SPLITS / name}.csv is not the split that {MANIFEST} names; "
-                "prepare the cache again."
+                f"{file} is not the split that {MANIFEST} names: it was changed after it was "
+                f"written; {AGAIN}."
             )
         return parts
+
+
+def _open_array(file: Path, expected: str) -> np.memmap:
+    if not file.is_file():
+        raise DataError(f"{file} is missing, but {expected} was expected; {AGAIN}.")
+    try:
+        with np.errstate(over="ignore"):  # the shape is compared with what is expected
+            return np.lib.format.open_memmap(file, mode="r")
+    # A damaged header is read as a Python literal, which fails in all these ways.
+    except (OSError, ValueError, TypeError, ArithmeticError, MemoryError, RecursionError,
+            SyntaxError, tokenize.TokenError) as error:  # fmt: skip
+        said = (str(error) or type(error).__name__).splitlines()[0][:100].rstrip(".")
+        raise DataError(
+            f"{file} is no readable array of numbers ({said}), but {expected} was expected; "
+            f"{AGAIN}."
+        ) from error
+
+
+def file_hash(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def split_hash(parts: Mapping[str, str]) -> str:
@@ -221,64 +268,33 @@ def read_table(file: Path, columns: Sequence[str]) -> dict[str, tuple[str, ...]]
     Raises:
         DataError: when the file is missing or damaged, or lacks a column.
     """
+    header: list[str] = []
+    rows: list[list[str]] = []
     try:
         with file.open(encoding="utf-8", newline="") as lines:
-            header, *rows = list(csv.reader(lines, strict=True))
-        table = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
+            reader = csv.reader(lines, strict=True)
+            header = next(reader, [])
+            for row in reader:
+                rows.append(row)
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{file}, line {reader.line_num}: it has {len(row)} values, but "
+                        f"{len(header)} were expected; {AGAIN}."
+                    )
+    except DataError:
+        raise
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"{file} is missing or damaged ({error}); prepare the cache again."
-        ) from error
-    table = table or dict.fromkeys(header, ())
+        raise DataError(f"{file} is missing or damaged ({error_text(error)}); {AGAIN}.") from error
+    _check_header(file, header, columns)
+    values = zip(*rows, strict=True) if rows else ((),) * len(header)
+    return dict(zip(header, values, strict=True))
+
+
+def _check_header(file: Path, header: list[str], columns: Sequence[str]) -> None:
+    there = ", ".join(map(repr, header)) or "none"
     for name in columns:
-        if name not in table:
-            raise DataError(f"{file} has no column {name!r}; prepare the cache again.")
-    return table
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    file = folder / MANIFEST
-    if not file.is_file():
-        if (folder / JOURNAL).is_file():
-            raise DataError(
-                f"{folder} is not finished; the 'asgml data prepare' command that began it goes on "
-                "where it stopped."
-            )
-        raise DataError(f"{file}: no such file; 'asgml data prepare' makes a cache.")
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not readable JSON: {error}") from error
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise DataError(f"{file} has format {found!r}, but this version reads {FORMAT}.")
-    _check_manifest(file, manifest)
-    return manifest
-
-
-def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
-    needed = {
-        "dataset": str, "classes": list, "arrays": dict, "counts": dict, "splits": dict,
-        "fingerprint": str, "parameters": dict, "versions": dict,
-    }  # fmt: skip
-    for name, kind in needed.items():
-        if not isinstance(manifest.get(name), kind):
-            raise DataError(f"{file}: {name} is {manifest.get(name)!r}; it is damaged.")
-    if not isinstance(manifest["counts"].get("listed"), int):
-        raise DataError(f"{file}: counts has no whole number 'listed'; it is damaged.")
-    if not all(isinstance(name, str) for name in manifest["classes"]):
-        raise DataError(f"{file}: classes is {manifest['classes']!r}; it is damaged.")
-    for what, is_whole in (("arrays", _is_array), ("splits", _is_split)):
-        for name, said in manifest[what].items():
-            if not name.isidentifier() or not is_whole(said):
-                raise DataError(f"{file}: {what} has {name!r}: {said!r}; it is damaged.")
-
-
-def _is_array(said: Any) -> bool:
-    shape = said.get("shape") if isinstance(said, dict) else None
-    whole = isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape)
-    return whole and said.get("dtype") in ("uint8", "float16", "float32")
-
-
-def _is_split(said: Any) -> bool:
-    return isinstance(said, dict) and isinstance(said.get("sha256"), str)
+        if name not in header:
+            raise DataError(f"{file} has no column {name!r}; it has {there}; {AGAIN}.")
+    name, times = Counter(header).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{file} has the column {name!r} {times} times; {AGAIN}.")

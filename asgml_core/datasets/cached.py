@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from asgml_core.datasets.base import DataError, MultimodalDataset, Part
-from asgml_core.datasets.cache import REPORT, Cache
+from asgml_core.datasets.cache import PARTS, REPORT, Cache
 from asgml_core.datasets.stored import Stored
 from asgml_core.datasets.transforms import Transform
 
-PARTS = ("train", "valid", "test")
 #: How many missing items a record names.
 NAMED = 20
 

@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from asgml_core import __version__
+from asgml_core.datasets.base import DataError
 from asgml_core.datasets.cache import (
     COLUMNS,
-    FORMAT,
     HASH,
     ITEMS,
-    MANIFEST,
     REPORT,
     SPLITS,
     Cache,
     split_hash,
 )  # fmt: skip
-from asgml_core.files import write_atomically, write_json
+from asgml_core.datasets.manifest import FORMAT, MANIFEST, read_manifest
+from asgml_core.files import json_bytes, write_atomically
 from asgml_core.preparing.journal import Entry, relative, stamp
 from asgml_core.preparing.plan import Item, Plan, Report
 
 
 def finish(plan: Plan, out: Path, entries: Mapping[str, Entry]) -> Cache:
-    """Write what makes a folder of rows a cache, the manifest last.
+    """Write what makes a folder of rows a cache, the manifest last; what is there already stays.
 
     Args:
         plan: what was to be prepared.
@@ -44,18 +44,48 @@ def finish(plan: Plan, out: Path, entries: Mapping[str, Entry]) -> Cache:
         for item in plan.items
         if item.id not in given_up and entries[item.id].message is None
     }
-    (out / MANIFEST).unlink(missing_ok=True)
-    items = _items(plan, decoded)
-    _write_csv(out / ITEMS, list(items[0]), (row.values() for row in items))
-    _write_csv(
-        out / REPORT,
-        ["id", "file", "kind", "message"],
-        ((line.id, line.file, line.kind, line.message) for line in report),
-    )
-    for name, split in plan.splits.items():
-        _write_csv(out / SPLITS / f"{name}.csv", ["id", "part"], sorted(split.parts.items()))
-    write_json(out / MANIFEST, _manifest(plan, decoded, report))
+    tables = _tables(plan, out, decoded, report)
+    manifest = _manifest(plan, decoded, report)
+    manifest["items_sha256"] = hashlib.sha256(tables[out / ITEMS]).hexdigest()
+    manifest["versions"] = _versions_before(out, manifest) or manifest["versions"]
+    wanted = tables | {out / MANIFEST: json_bytes(manifest)}
+    if not all(_holds(file, content) for file, content in wanted.items()):
+        (out / MANIFEST).unlink(missing_ok=True)
+        for file, content in wanted.items():
+            write_atomically(file, content)
     return Cache.open(out)
+
+
+def _tables(
+    plan: Plan, out: Path, decoded: Mapping[str, Entry], report: Sequence[Report]
+) -> dict[Path, bytes]:
+    """Return the content of every CSV file of a cache."""
+    items = _items(plan, decoded)
+    lines = ((line.id, line.file, line.kind, line.message) for line in report)
+    return {
+        out / ITEMS: _csv(list(items[0]), (row.values() for row in items)),
+        out / REPORT: _csv(["id", "file", "kind", "message"], lines),
+        **{
+            out / SPLITS / f"{name}.csv": _csv(["id", "part"], sorted(split.parts.items()))
+            for name, split in plan.splits.items()
+        },
+    }
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    return file.is_file() and file.read_bytes() == content
+
+
+def _versions_before(out: Path, manifest: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the versions that decoded a cache, if this call has decoded none of it.
+
+    The runner removes the manifest before it decodes anything.
+    """
+    try:
+        before = read_manifest(out)
+    except DataError:
+        return None
+    return before["versions"] if before["fingerprint"] == manifest["fingerprint"] else None
 
 
 def _decoding_report(plan: Plan, entries: Mapping[str, Entry]) -> list[Report]:
@@ -176,10 +206,10 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
     return versions
 
 
-def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+def _csv(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
     # A file's name may be no text in any encoding.
-    write_atomically(file, text.getvalue().encode(errors="backslashreplace"))
+    return text.getvalue().encode(errors="backslashreplace")

@@ -26,7 +26,7 @@ def verify(
     Raises:
         DataError: when the cache cannot be opened.
     """
-    cache = Cache.open(folder)
+    cache = Cache.open(folder, edited=True)
     found = _check_table(cache) + _check_rows(cache, progress)
     for name in cache.splits:
         try:
@@ -43,10 +43,8 @@ def _check_table(cache: Cache) -> list[str]:
     rows = [(item, *values) for item, *values in zip(ids, *columns, strict=True)]
     items = [(item, label, group, tuple(hashes)) for item, label, group, *hashes in rows]
     found = []
-    if (
-        fingerprint_of(cache.classes, tuple(cache.manifest["arrays"]), items)
-        != (cache.manifest["fingerprint"])
-    ):
+    fingerprint = fingerprint_of(cache.classes, tuple(cache.manifest["arrays"]), items)
+    if fingerprint != cache.manifest["fingerprint"] or not cache.has_own_table():
         found.append("items.csv is not the table that manifest.json names.")
     decoded = cache.manifest["counts"].get("decoded")
     if len(ids) != decoded:
