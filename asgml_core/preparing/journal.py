@@ -57,6 +57,7 @@ class Journal:
         self.file = folder / JOURNAL
         self.identity = json.loads(json.dumps(identity))
         self.entries: dict[str, Entry] = {}
+        self._whole = 0  # how many bytes of the file are whole lines
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Journal:
@@ -79,7 +80,7 @@ class Journal:
             if self.file.is_file():
                 self._read()
             else:
-                write_atomically(self.file, _line({"identity": self.identity}))
+                self.clear()
             self._stack = stack.pop_all()
         return self
 
@@ -102,23 +103,32 @@ class Journal:
                 f"{self.folder} holds a cache of other settings or another source "
                 f"({'; '.join(changed)}); choose another folder."
             )
-        self.entries, whole = _read_lines(self.file)
-        with self.file.open("r+b") as file:
-            file.truncate(whole)
+        self.entries, self._whole = _read_lines(self.file)
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Append lines and flush them to disk; the rows they speak of must be there already."""
+        """Append lines and flush them to disk; the rows they speak of must be there already.
+
+        Raises:
+            OSError: when that fails; the lines of before are kept, and adding again is safe.
+        """
         entries = list(entries)
-        with self.file.open("ab") as file:
-            file.write(b"".join(_line(asdict(entry)) for entry in entries))
-            file.flush()
+        content = b"".join(_line(asdict(entry)) for entry in entries)
+        with self.file.open("r+b", buffering=0) as file:
+            # Half a line, of a full disk or a kill, would make all after it unreadable.
+            file.truncate(self._whole)
+            file.seek(self._whole)
+            left = memoryview(content)
+            while left:
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
+        self._whole += len(content)
         self.entries |= {entry.id: entry for entry in entries}
 
     def clear(self) -> None:
         """Forget every entry."""
-        write_atomically(self.file, _line({"identity": self.identity}))
-        self.entries = {}
+        first = _line({"identity": self.identity})
+        write_atomically(self.file, first)
+        self.entries, self._whole = {}, len(first)
 
     def is_done(self, item: Item, source: Path) -> bool:
         """Return whether an item's rows are there and its files are still what they were."""

@@ -115,7 +115,7 @@ def read_video(file: Path, choose: Choice, picture: Callable[[Any], np.ndarray] 
             file, (packets[-1], everything[-1]), *_ends(container, stream, everything, end)
         )
         wanted = list(choose(len(shown), rate))
-        found = _wanted(_decoded(stream, packets), wanted, picture)
+        found, damaged = _wanted(_decoded(stream, packets), wanted, picture)
         if len(found) < len(set(wanted)):
             raise ItemError(
                 f"{file.name}: {len(shown)} frames are listed, but frame {max(wanted)} (from 0) "
@@ -124,19 +124,24 @@ def read_video(file: Path, choose: Choice, picture: Callable[[Any], np.ndarray] 
         if len({picture.shape for picture in found.values()}) > 1:
             raise ItemError(f"{file.name}: its pictures change their size on the way.")
         frames = np.stack([found[number] for number in wanted])
-        return Video(frames, len(shown), rate, _notes(file, container))
+        notes = _notes(file, container) + _damage_notes(file, damaged, max(wanted) + 1)
+        return Video(frames, len(shown), rate, notes)
 
 
 def _wanted(
     decoded: Iterator[Any], wanted: list[int], picture: Callable[[Any], np.ndarray]
-) -> dict[int, np.ndarray]:
+) -> tuple[dict[int, np.ndarray], list[int]]:
+    """Return the pictures wanted, by number, and the numbers of the frames with errors."""
     found: dict[int, np.ndarray] = {}
+    damaged: list[int] = []
     for number, frame in enumerate(decoded):
+        if frame.is_corrupt:
+            damaged.append(number)
         if number in wanted:
             found[number] = picture(frame)
         if number >= max(wanted):
             break
-    return found
+    return found, damaged
 
 
 def _packets(container: Any) -> list[Any]:
@@ -282,6 +287,16 @@ def _notes(file: Path, container: Any) -> tuple[str, ...]:
     if suffix in kinds or _ALIASES.get(suffix) in kinds:
         return ()
     return (f"{file.name} is a {kinds[0]} file by its content, in spite of its name.",)
+
+
+def _damage_notes(file: Path, damaged: list[int], decoded: int) -> tuple[str, ...]:
+    """Return a note on frames that FFmpeg patched up; those after them are built on them."""
+    if not damaged:
+        return ()
+    return (
+        f"{file.name}: {len(damaged)} of the first {decoded} frames came with errors, "
+        f"frame {damaged[0]} (from 0) first.",
+    )
 
 
 def read_pictures(folder: Path, choose: Choice, per_second: float) -> Video:

@@ -38,11 +38,21 @@ class Task:
 
     def __call__(self, chunk: Chunk) -> list[Entry]:
         """Return one entry per item of the chunk."""
-        decoded = self.decode([item for _, item in chunk])
+        decoded = self._decoded([item for _, item in chunk])
         return [
             self._entry(row, item, result)
             for (row, item), result in zip(chunk, decoded, strict=True)
         ]
+
+    def _decoded(self, items: Sequence[Item]) -> Sequence[Decoded | ItemError]:
+        """Decode items; a file that is gone or unreadable is its item's error and no other's."""
+        try:
+            return self.decode(items)
+        except OSError as error:
+            if len(items) > 1:
+                return [one for item in items for one in self._decoded([item])]
+            name = error.filename or ", ".join(path.name for path in items[0].files.values())
+            return [ItemError(f"{name} could not be read ({error.strerror or error}).")]
 
     def _entry(self, row: int, item: Item, result: Decoded | ItemError) -> Entry:
         if isinstance(result, ItemError):
