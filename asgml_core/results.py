@@ -19,22 +19,30 @@ def folder() -> Path:
     return project_root() / "book" / "results"
 
 
-def read(name: str) -> pd.DataFrame:
+def read(name: str, at: Path | None = None) -> pd.DataFrame:
     """Return a table by name.
 
+    Args:
+        name: of the table.
+        at: another folder than :func:`folder`.
+
     Raises:
         FileNotFoundError: naming the tables there are.
     """
-    return pd.read_csv(_existing(name, ".csv"))
+    return pd.read_csv(_existing(name, ".csv", at))
 
 
-def provenance(name: str) -> dict[str, Any]:
+def provenance(name: str, at: Path | None = None) -> dict[str, Any]:
     """Return where a table came from: command, commit, versions, machine, wall time.
 
+    Args:
+        name: of the table.
+        at: another folder than :func:`folder`.
+
     Raises:
         FileNotFoundError: naming the tables there are.
     """
-    said = json.loads(_existing(name, ".json").read_text(encoding="utf-8"))
+    said = json.loads(_existing(name, ".json", at).read_text(encoding="utf-8"))
     said.pop("rows", None)  # those are the table's
     return said
 
@@ -81,9 +89,10 @@ def _plain(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _existing(name: str, ending: str) -> Path:
-    path = folder() / f"{name}{ending}"
+def _existing(name: str, ending: str, at: Path | None) -> Path:
+    inside = folder() if at is None else at
+    path = inside / f"{name}{ending}"
     if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in folder().glob(f"*{ending}"))) or "none"
+        there = ", ".join(sorted(p.stem for p in inside.glob(f"*{ending}"))) or "none"
         raise FileNotFoundError(f"{path}: no such table; there are: {there}.")
     return path

@@ -36,7 +36,7 @@ RANGE = "asgml/"
 STEP = RANGE + "step"
 #: Classes by what is in the name of an operator or of one that called it; the first one counts.
 BY_NAME = {
-    "convolution": re.compile(r"conv|mkldnn|im2col|unfold", re.IGNORECASE),
+    "convolution": re.compile(r"conv|mkldnn|_small", re.IGNORECASE),
     "normalisation": re.compile(r"batch_?norm", re.IGNORECASE),
     "activation and pooling": re.compile(r"relu|threshold|pool|mean|adaptive", re.IGNORECASE),
 }

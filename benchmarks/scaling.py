@@ -9,9 +9,9 @@ logarithms (least squares over the medians); its slope is the exponent: 1 is a c
 0 no cost. The standard error is that of the slope.
 
 Beside the time stands the share of the roofline: the FLOP of convolutions and matrix products of
-the run's steps, counted forward and backward, over its time, over the FLOP/s of large square matrix
-products on the same threads in the same precision. Writes ``book/results/scaling.csv``,
-``scaling_exponents.csv`` and ``matmul_peaks.csv``.
+the run's steps, forward and backward, taps that meet padding included, over its time, over the
+FLOP/s of large square matrix products on the same threads in the same precision. Writes
+``book/results/scaling.csv``, ``scaling_exponents.csv`` and ``matmul_peaks.csv``.
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ def work_of(axis: str, value: int, size: int) -> float:
     at = BASE | {axis: value}
     shapes = shapes_of(at["modalities"], size)
     net = build_model(shapes, measuring.CLASSES, width=at["width"])
-    inputs = {m: torch.randn(2, *shape) for m, shape in shapes.items()}
-    return measuring.flops(net, inputs)[1] / 2 * at["clips"] * at["epochs"]
+    return measuring.flops(net, shapes)[1] * at["clips"] * at["epochs"]
 
 
 def steps_of(axis: str, value: int) -> int:

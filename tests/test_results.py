@@ -33,4 +33,6 @@ def test_a_table_is_written_with_its_provenance_and_its_rows(
 def test_a_trial_goes_elsewhere(tmp_path: Path) -> None:
     path = results.write("trial", pd.DataFrame({"n": [1]}), {}, tmp_path)
     assert path == tmp_path / "trial.csv"
-    assert path.is_file()
+    assert results.read("trial", tmp_path)["n"].tolist() == [1]
+    with pytest.raises(FileNotFoundError, match=r"other\.csv: no such table; there are: trial\."):
+        results.read("other", tmp_path)

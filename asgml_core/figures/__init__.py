@@ -27,6 +27,7 @@ from asgml_core.figures.runs import (
     learning_curves,
     trajectories,
 )
+from asgml_core.figures.speed import scaling, shares_of_step, speed_ratios, study_costs
 from asgml_core.figures.style import colours, save, style
 
 __all__ = [
@@ -53,9 +54,13 @@ __all__ = [
     "repeated_sound",
     "replaced_gradients",
     "save",
+    "scaling",
+    "shares_of_step",
     "signal",
     "skipped_gradients",
+    "speed_ratios",
     "strengths",
+    "study_costs",
     "style",
     "trajectories",
     "two_frames",
