@@ -51,7 +51,7 @@ class Part:
         """Return the part made of the given rows, in the given order.
 
         Args:
-            rows: as in :func:`~asgml_core.datasets.stored.row_numbers`.
+            rows: numbers of rows, or True or False for each row.
         """
         rows = row_numbers(rows, len(self))
         order = rows.tolist()

@@ -55,7 +55,7 @@ class Stored:
         """Return the given rows, in the given order, without reading them.
 
         Args:
-            rows: as in :func:`row_numbers`.
+            rows: numbers of rows, or True or False for each row.
         """
         rows = row_numbers(rows, len(self))
         return Stored(self.array, self.rows[rows], tuple(self.hashes[row] for row in rows.tolist()))
