@@ -23,13 +23,23 @@ hypothesis.settings.register_profile("asgml", deadline=None, derandomize=True, d
 hypothesis.settings.load_profile("asgml")
 
 
-#: These take minutes each: they start first, so that no worker is left alone with one at the end.
-LONGEST = ("test_book", "test_readme", "test_notebooks")
+#: The longest files, the longest first: no worker is left alone with one of them at the end.
+LONGEST = (
+    "test_notebooks", "test_readme", "test_examples", "test_every_run", "test_frameworks",
+    "test_book", "test_runner", "test_run", "test_resume", "test_diagnosis", "test_loops",
+    "test_kills", "test_sweep", "test_synth", "test_ave", "test_miniature", "test_draws",
+)  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist keep the order of files; by itself it begins with those of most tests."""
+    config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from asgml_core.real_data import RealData
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-#: Which of them nbval runs in `make check` alone.
-SLOW = ("03_v1_throttle",)
+#: Which of them nbval runs in `make test`; papermill runs 04 there, and `make check` runs all.
+QUICK = ("01_data", "02_diagnosis", "real_data")
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 GIVEN = {"seed": 1, "dataset": "synth", "profile": None, "epochs": 2, "_": 0, "In": [], "ast": ast}
 
@@ -154,7 +154,7 @@ def test_papermill_runs_04_from_the_root_and_from_inside_book(folder: str, tmp_p
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(p, marks=[pytest.mark.slow] if p.stem in SLOW else [], id=p.stem)
+        pytest.param(p, marks=[] if p.stem in QUICK else [pytest.mark.slow], id=p.stem)
         for p in NOTEBOOKS
     ],
 )
