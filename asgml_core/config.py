@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from asgml_core.checks import check_count, check_number, check_one_of
+from asgml_core.checks import check_count, check_flag, check_number, check_one_of
 
 #: What a named source takes from the run itself, so that it is not an option of its own.
 FROM_RUN = ("self", "seed")
@@ -161,6 +161,12 @@ class RunConfig:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
         threads: CPU threads; another number gives other last bits.
         memory_format: of pictures and weights; it decides the speed and the last bits.
+        precision: ``"fp32"`` is the study's arithmetic (on a GPU without TF32). ``"bf16"`` computes
+            the encoders in bfloat16, with weights, norms' statistics, features, losses and probes
+            in float32.
+        execution: of the encoders in training: ``"eager"``, ``"graphs"`` (CUDA graphs),
+            ``"compile"`` or ``"compile_graphs"``; see :mod:`asgml_core.execution`.
+        deterministic: the same bits every time; ``False`` lets cuDNN choose faster kernels.
 
     Raises:
         ValueError: for a field outside its range, an unknown option, or a window outside the run.
@@ -176,6 +182,9 @@ class RunConfig:
     device: str = "cpu"
     threads: int = 1
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    execution: Literal["eager", "graphs", "compile", "compile_graphs"] = "eager"
+    deterministic: bool = True
 
     def __post_init__(self) -> None:
         if not _is_name(self.run_id):
@@ -187,6 +196,14 @@ class RunConfig:
         check_one_of("protocol", self.protocol, ("honest", "paper"))
         check_count("threads", self.threads, high=1024)
         check_one_of("memory_format", self.memory_format, ("channels_last", "contiguous"))
+        check_one_of("precision", self.precision, ("fp32", "bf16"))
+        ways = ("eager", "graphs", "compile", "compile_graphs")
+        if "graphs" in check_one_of("execution", self.execution, ways) and self.device == "cpu":
+            raise ValueError(
+                f"execution is {self.execution!r}, but CUDA graphs need a GPU and device is 'cpu'; "
+                "choose execution 'eager' or 'compile', or device 'cuda'."
+            )
+        check_flag("deterministic", self.deterministic)
         for method in self.methods:
             first, last = method.start or 0, method.end
             if first > self.train.epochs or last == 0:

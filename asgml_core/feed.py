@@ -17,6 +17,7 @@ from torch import Tensor
 
 from asgml_core.datasets.base import MultimodalDataset, Part
 from asgml_core.datasets.stored import Stored
+from asgml_core.layout import arrange
 from asgml_core.seeding import generator
 
 #: Batches that are read from disk while one is at work.
@@ -96,8 +97,7 @@ class Feed:
             draws: as :meth:`draw` gave them, in training; ``None`` is evaluation.
         """
         stored = {m: x for m, x in part.inputs.items() if isinstance(x, Stored)}
-        for on_cpu, read in self._read_ahead(stored, rows):
-            chosen = on_cpu.to(self.device)
+        for chosen, read in self._read_ahead(stored, rows) if stored else self._rows(rows):
             inputs = {}
             for m, kept in part.inputs.items():
                 x, at = kept, chosen
@@ -109,32 +109,40 @@ class Feed:
                 else:
                     taken = x if at is None else x.index_select(0, at)
                 if taken.dim() == 4:  # pictures and spectrograms
-                    taken = taken.contiguous(memory_format=self.memory_format)
+                    taken = arrange(taken, self.memory_format)
                 inputs[m] = taken
             yield inputs, part.labels[chosen]
+
+    def _rows(self, rows: Iterable[Tensor]) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        # All at once: a copy to the device in every step would wait for the step before.
+        batches = list(rows)
+        if batches:
+            together = torch.cat(batches).to(self.device)
+            yield from ((chosen, {}) for chosen in together.split([len(b) for b in batches]))
 
     def _read_ahead(
         self, stored: Mapping[str, Stored], rows: Iterable[Tensor]
     ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        if not stored:
-            yield from ((chosen, {}) for chosen in rows)
-            return
+        pinned = self.device.type == "cuda"
 
-        def read(chosen: Tensor) -> dict[str, Tensor]:
+        def read(chosen: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             taken = {m: x[chosen] for m, x in stored.items()}
-            pinned = self.device.type == "cuda"
-            return {m: x.pin_memory() for m, x in taken.items()} if pinned else taken
+            if not pinned:
+                return chosen, taken
+            return chosen.pin_memory(), {m: x.pin_memory() for m, x in taken.items()}
 
-        waiting: deque[tuple[Tensor, Future]] = deque()
+        def placed(future: Future) -> tuple[Tensor, dict[str, Tensor]]:
+            chosen, taken = future.result()
+            return chosen.to(self.device, non_blocking=True), taken
+
+        waiting: deque[Future] = deque()
         with ThreadPoolExecutor(1) as reader:
             try:
                 for chosen in rows:
-                    waiting.append((chosen, reader.submit(read, chosen)))
+                    waiting.append(reader.submit(read, chosen))
                     if len(waiting) > AHEAD:
-                        first, future = waiting.popleft()
-                        yield first, future.result()
+                        yield placed(waiting.popleft())
                 while waiting:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
+                    yield placed(waiting.popleft())
             finally:  # a training step may have failed
                 reader.shutdown(cancel_futures=True)

@@ -11,9 +11,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from asgml_core.checks import check_count, check_one_of
+from asgml_core.convolution import Conv2d
 from asgml_core.modulators.outputs import Outputs
 from asgml_core.seeding import derive_seed
 from asgml_core.sequences import SequenceEncoder
@@ -59,19 +59,46 @@ class ResNet18(nn.Module):
         """Map ``(B, channels, H, W)`` to features ``(B, d)``, averaged over space."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        # A mean, not AdaptiveAvgPool2d: its backward is deterministic on CUDA too.
-        return x.mean((2, 3))
+        # A mean, not AdaptiveAvgPool2d: its backward is deterministic on CUDA too. In float32 also
+        # where the maps are bfloat16.
+        return x.mean((2, 3), dtype=torch.float32 if x.dtype == torch.bfloat16 else None)
+
+
+class Block(nn.Module):
+    """ResNet's basic block: two 3 x 3 convolutions beside a shortcut.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        stride: of the first convolution.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), figure 2; names
+    and order of initialisation are torchvision's.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        shortcut = None
+        if stride != 1 or inputs != outputs:
+            shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        self.conv1 = Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, inputs, H, W)`` to ``(B, outputs, H / stride, W / stride)``."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(x)).add_(shortcut))
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    downsample = None
-    if stride != 1 or inputs != outputs:
-        downsample = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
-        )
-    return nn.Sequential(
-        BasicBlock(inputs, outputs, stride, downsample), BasicBlock(outputs, outputs)
-    )
+    return nn.Sequential(Block(inputs, outputs, stride), Block(outputs, outputs))
 
 
 class ClipEncoder(nn.Module):

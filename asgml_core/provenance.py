@@ -20,8 +20,9 @@ from asgml_core import __version__
 PACKAGE = Path(__file__).parent
 #: The code that can change a result; pages, tables and the command line cannot.
 DECISIVE = (
-    "datasets", "modulators", "config.py", "feed.py", "models.py", "probes.py", "runs.py",
-    "seeding.py", "selection.py", "sequences.py", "telemetry.py", "trainer.py", "updates.py",
+    "datasets", "modulators", "config.py", "convolution.py", "execution.py", "feed.py",
+    "layout.py", "models.py", "probes.py", "runs.py", "seeding.py", "selection.py",
+    "sequences.py", "telemetry.py", "trainer.py", "updates.py",
 )  # fmt: skip
 VERSIONS = ("torch", "torchvision", "numpy")
 

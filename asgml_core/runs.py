@@ -19,6 +19,7 @@ from asgml_core import checkpoint
 from asgml_core.checks import AsgmlError
 from asgml_core.config import RunConfig, check_device, differences
 from asgml_core.datasets import MultimodalDataset, load
+from asgml_core.execution import arithmetic
 from asgml_core.files import WriteError, write_atomically, write_json
 from asgml_core.models import build_model
 from asgml_core.modulators import REGISTRY, Chain, During, Modulator
@@ -85,7 +86,8 @@ def run(
                 folder, config, dataset, record.values["config"], made["code"], made["data"]
             )
             return record
-        with _arithmetic(config):
+        device = torch.device(config.device)
+        with arithmetic(device, config.threads, config.deterministic):
             return _Run(config, folder, dataset, room).finish(progress, checkpoint_seconds)
 
 
@@ -325,22 +327,6 @@ def _alone(folder: Path) -> Iterator[None]:
             if os.listdir(folder) == [LOCK]:  # nothing came of it: leave nothing behind
                 (folder / LOCK).unlink()
                 folder.rmdir()
-
-
-@contextlib.contextmanager
-def _arithmetic(config: RunConfig) -> Iterator[None]:
-    """Fix what decides the last bits, and give the process its own settings back."""
-    cudnn = torch.backends.cudnn
-    before = torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark
-    torch.set_num_threads(config.threads)
-    cudnn.deterministic, cudnn.benchmark = True, False
-    kind = torch.device(config.device).type
-    try:
-        with torch.autocast(kind, enabled=False), torch.enable_grad():
-            yield
-    finally:
-        torch.set_num_threads(before[0])
-        cudnn.deterministic, cudnn.benchmark = before[1:]
 
 
 @contextlib.contextmanager

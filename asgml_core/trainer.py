@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from asgml_core.checks import AsgmlError
 from asgml_core.config import RunConfig, TrainConfig
 from asgml_core.datasets.base import MultimodalDataset, Part
+from asgml_core.execution import Encode
 from asgml_core.feed import Batch, Feed
+from asgml_core.layout import arrange_module
 from asgml_core.models import LateFusion
 from asgml_core.modulators.base import Modulator, defines
 from asgml_core.modulators.editing import gradient_norm
@@ -66,16 +68,22 @@ class Trainer:
         memory_format = getattr(torch, _FORMATS[config.memory_format])
         self.feed = Feed(dataset, self.device, memory_format, room)
         self.parts = self.feed.parts
-        self.model = model.to(self.device, memory_format=memory_format)
+        self.model = model.to(self.device)
+        arrange_module(self.model, memory_format)
         self.modulator = modulator.to(self.device)
         self.groups = model.groups()
         train = config.train
         self.optimizer = make_optimizer(train, self.groups)
-        encoders = {m: self.groups[m] for m in dataset.modalities}
-        edits = any(
+        self.encode = Encode(
+            model.encoders, self.device, config.precision, config.execution, train.batch_size
+        )
+        self.edits = any(
             defines(part, hook) for part in modulator.parts() for hook in ("gradients", "epoch_end")
         )
-        self.updates = Updates(encoders, partial(make_optimizer, train), modulated=edits)
+        encoders = {m: self.groups[m] for m in dataset.modalities}
+        self.updates = Updates(
+            encoders, self.optimizer, partial(make_optimizer, train), modulated=self.edits
+        )
         order = torch.arange(len(self.parts["train"]))
         self.batches = sum(1 for _ in batch_rows(order, train.batch_size))
         self.epoch = 0
@@ -142,20 +150,22 @@ class Trainer:
         return steps
 
     def _step(self, inputs: dict[str, Tensor], labels: Tensor, clock: Clock) -> dict[str, Tensor]:
-        features = self.modulator.features(self.model.encode(inputs), labels, clock)
+        self.optimizer.zero_grad(set_to_none=True)
+        features = self.modulator.features(self.encode(inputs), labels, clock)
         outputs = self.model.fuse(features)
         terms = {"fused": F.cross_entropy(outputs.logits, labels)}
         terms = self.modulator.terms(terms, outputs, labels, clock)
-        self.optimizer.zero_grad(set_to_none=True)
         self.modulator.backward(terms, outputs, self.groups)
         self._note_trained_heads()
         record = {f"loss/{name}": value for name, value in terms.items()}
-        record |= self._norms("gradient_norm", inputs)
+        norms = self._norms(inputs)
+        record |= {f"gradient_norm/{m}": norm for m, norm in norms.items()}
         record |= self.updates.before(list(inputs))
         # A loss that is not finite ends the run, so the gradients are not looked at again.
         record |= self.modulator.modulate(outputs, labels, self.groups, clock, finite=True)
         self._match_layouts()
-        record |= self._norms("modulated_norm", inputs)
+        norms = self._norms(inputs) if self.edits else norms
+        record |= {f"modulated_norm/{m}": norm for m, norm in norms.items()}
         self.optimizer.step()
         record |= self.updates.after(list(inputs))
         record["train_accuracy"] = (outputs.logits.argmax(1) == labels).float().mean()
@@ -168,11 +178,12 @@ class Trainer:
             if p.grad is not None and p.grad.stride() != p.stride():
                 p.grad = torch.empty_like(p).copy_(p.grad)
 
-    def _norms(self, name: str, modalities: Iterable[str]) -> dict[str, Tensor]:
+    def _norms(self, modalities: Iterable[str]) -> dict[str, Tensor]:
         norms = {}
         for m in modalities:
             gradients = [p.grad for p in self.groups[m] if p.grad is not None]
-            norms[f"{name}/{m}"] = gradient_norm(gradients).to(self.device)
+            none = torch.zeros((), device=self.device)
+            norms[m] = gradient_norm(gradients) if gradients else none
         return norms
 
     def _training_batches(self, order: Tensor) -> Iterator[Batch]:
@@ -207,7 +218,7 @@ class Trainer:
         logits, unimodal, features = [], {}, {}
         rows = torch.arange(len(part)).split(EVALUATION_BATCH)
         for inputs, _ in self.feed.batches(part, rows):
-            outputs = self.model(inputs)
+            outputs = self.model.fuse(self.encode(inputs))
             logits.append(outputs.logits)
             for m in outputs.unimodal_logits:
                 unimodal.setdefault(m, []).append(outputs.unimodal_logits[m])

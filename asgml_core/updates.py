@@ -10,45 +10,62 @@ frequency does with the unimodal loss of a skipped modality, is missing from it,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from asgml_core.modulators.editing import gradient_norm
+
 MakeOptimizer = Callable[[Mapping[str, Sequence[Tensor]]], torch.optim.Optimizer]
+State = Mapping[str, Any]
 
 
 class Updates:
     """Measures the movement of each encoder's weights, and its unmodulated counterpart.
 
-    The weights of an encoder are followed as one vector: one tensor instead of sixty.
+    The second optimizer has the same weights as the first and a learning rate of 0: it moves
+    nothing, and remembers what it was given. How far a step goes is then read from the memory of
+    each.
 
     Args:
         groups: parameters by modality; they must stay the same tensors.
-        make_optimizer: maps named groups of tensors to an optimizer such as the run's, which treats
-            each number by itself, as SGD and Adam do.
+        optimizer: the run's, with one parameter group of each name in ``groups``.
+        make_optimizer: maps named groups of tensors to an optimizer such as the run's.
         modulated: whether any method edits gradients or learning rates; where none does, the two
             movements are the same and the second optimizer is spared.
+
+    Raises:
+        TypeError: for an optimizer whose movement is not known.
     """
 
     def __init__(
         self,
         groups: Mapping[str, Sequence[nn.Parameter]],
+        optimizer: torch.optim.Optimizer,
         make_optimizer: MakeOptimizer,
         modulated: bool,
     ) -> None:
+        if type(optimizer) not in _MOVEMENTS:
+            known = ", ".join(kind.__name__ for kind in _MOVEMENTS)
+            raise TypeError(
+                f"the optimizer is {type(optimizer).__name__}, but updates are known of {known}."
+            )
         self.groups = groups
         self.modulated = modulated
-        self._start: dict[str, Tensor] = {}
+        self.rate = 0.0
+        self.optimizer = optimizer
+        self._movement = _MOVEMENTS[type(optimizer)]
+        # As they lie in memory: an optimizer on a CPU would first copy what lies otherwise.
         self._weights = {m: [_memory(p.detach()) for p in groups[m]] for m in groups}
-        self._followers = {m: torch.cat(self._weights[m]) for m in groups}
-        self.optimizer = make_optimizer({m: [v] for m, v in self._followers.items()})
+        self.follower = make_optimizer(self._weights)
+        for group in self.follower.param_groups:
+            group["lr"] = 0.0
 
     def set_rate(self, rate: float) -> None:
         """Set the scheduled learning rate of the epoch, without any method's factor."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.rate = rate
 
     @torch.no_grad()
     def before(self, modalities: Sequence[str]) -> dict[str, Tensor]:
@@ -57,33 +74,79 @@ class Updates:
         Called after ``backward``, before a method edits a gradient. A parameter without a gradient
         counts as one whose gradient is 0.
         """
-        self._start = {m: torch.cat(self._weights[m]) for m in modalities}
         if not self.modulated:
             return {}
-        for m, start in self._start.items():
-            self._followers[m].copy_(start)
-            self._followers[m].grad = torch.cat([_gradient(p) for p in self.groups[m]])
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return {
-            f"unmodulated_norm/{m}": _distance(self._followers[m], start)
-            for m, start in self._start.items()
+        for m in modalities:
+            for weight, p in zip(self._weights[m], self.groups[m], strict=True):
+                weight.grad = _gradient(p)
+        self.follower.step()
+        norms = {
+            f"unmodulated_norm/{m}": self.rate * self._norm(self.follower, m, self._weights[m])
+            for m in modalities
         }
+        self.follower.zero_grad(set_to_none=True)
+        return norms
 
     @torch.no_grad()
     def after(self, modalities: Sequence[str]) -> dict[str, Tensor]:
         """Return ``update_norm/<m>``, how far the optimizer's step moved each encoder."""
-        moved = {m: _distance(torch.cat(self._weights[m]), self._start[m]) for m in modalities}
+        moved = {}
+        for m in modalities:
+            # The optimizer leaves a parameter without a gradient where it is.
+            parameters = [p for p in self.groups[m] if p.grad is not None]
+            moved[m] = _group(self.optimizer, m)["lr"] * self._norm(self.optimizer, m, parameters)
         kinds = ("update_norm",) if self.modulated else ("update_norm", "unmodulated_norm")
         return {f"{kind}/{m}": norm for kind in kinds for m, norm in moved.items()}
 
+    def _norm(
+        self, optimizer: torch.optim.Optimizer, m: str, parameters: Iterable[Tensor]
+    ) -> Tensor:
+        group = _group(optimizer, m)
+        return gradient_norm([self._movement(p, optimizer.state[p], group) for p in parameters])
+
     def state_dict(self) -> dict[str, Any]:
         """Return the memory of the second optimizer."""
-        return self.optimizer.state_dict()
+        return self.follower.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`."""
-        self.optimizer.load_state_dict(state)
+        self.follower.load_state_dict(state)
+
+
+def _group(optimizer: torch.optim.Optimizer, name: str) -> dict[str, Any]:
+    return next(group for group in optimizer.param_groups if group["name"] == name)
+
+
+def sgd_movement(parameter: Tensor, state: State, group: Mapping[str, Any]) -> Tensor:
+    """Return by what a step of SGD moved a parameter, over the learning rate.
+
+    Args:
+        parameter: with its gradient.
+        state: of the parameter, after the step.
+        group: the parameter's group.
+    """
+    if group["momentum"]:
+        return state["momentum_buffer"]
+    return parameter.grad + group["weight_decay"] * parameter
+
+
+def adam_movement(parameter: Tensor, state: State, group: Mapping[str, Any]) -> Tensor:
+    """Return by what a step of Adam moved a parameter, over the learning rate.
+
+    Args:
+        parameter: the parameter.
+        state: of the parameter, after the step.
+        group: the parameter's group.
+
+    Source: Adam (Kingma and Ba, ICLR 2015), algorithm 1.
+    """
+    first, second = group["betas"]
+    step = state["step"]
+    spread = (state["exp_avg_sq"] / (1 - second**step)).sqrt_().add_(group["eps"])
+    return (state["exp_avg"] / (1 - first**step)).div_(spread)
+
+
+_MOVEMENTS = {torch.optim.SGD: sgd_movement, torch.optim.Adam: adam_movement}
 
 
 def _memory(tensor: Tensor) -> Tensor:
@@ -98,7 +161,3 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     if gradient.stride() != parameter.stride():
         gradient = torch.empty_like(parameter).copy_(gradient)
     return _memory(gradient)
-
-
-def _distance(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(a - b, dtype=torch.float32)

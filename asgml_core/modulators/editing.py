@@ -105,14 +105,18 @@ def spread(gradient: Tensor) -> Tensor:
     return gradient.std() if gradient.numel() > 1 else gradient.new_zeros(())
 
 
-def noise_like(gradient: Tensor, random: Random) -> Tensor:
-    """Return standard normal noise of a gradient's shape.
+def add_noise(gradient: Tensor, deviation: Tensor | float, random: Random) -> None:
+    """Add normal noise to a gradient in place.
 
-    It is drawn into a fresh contiguous tensor, whatever the gradient's memory format, so that the
-    same seed gives the same noise as the official code, which does the same.
+    It is drawn into contiguous memory, whatever the gradient's memory format, so that the same seed
+    gives the same noise as the official code, which does the same.
+
+    Args:
+        gradient: of any shape.
+        deviation: the noise's standard deviation, a number or a 0-dim tensor.
+        random: where the noise comes from.
     """
-    noise = torch.empty(gradient.shape, dtype=gradient.dtype, device=gradient.device)
-    return noise.normal_(generator=random.on(gradient.device))
+    gradient.add_(random.normal_like(gradient).mul_(deviation))
 
 
 class Random(nn.Module):
@@ -128,6 +132,16 @@ class Random(nn.Module):
         self.seed = derive_seed(check_count("seed", seed, low=0), purpose)
         self._generator: torch.Generator | None = None
         self._saved: dict[str, Any] = {"device": None, "state": None}
+        self._scratch: Tensor | None = None
+
+    def normal_like(self, tensor: Tensor) -> Tensor:
+        """Return standard normal numbers of a tensor's shape; the next call overwrites them."""
+        # One piece of memory for all: a fresh one costs a third of the drawing itself.
+        count, scratch = tensor.numel(), self._scratch
+        if scratch is None or scratch.numel() < count or not _alike(scratch, tensor):
+            scratch = self._scratch = torch.empty(count, dtype=tensor.dtype, device=tensor.device)
+        noise = scratch[:count].view(tensor.shape)
+        return noise.normal_(generator=self.on(tensor.device))
 
     def on(self, device: torch.device) -> torch.Generator:
         """Return the generator, made on ``device`` at the first call.
@@ -151,3 +165,7 @@ class Random(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restore :meth:`get_extra_state`."""
         self._generator, self._saved = None, dict(state)
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and one.device == other.device

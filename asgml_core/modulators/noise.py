@@ -10,8 +10,8 @@ from asgml_core.modulators.editing import (
     SMALLEST_DIMENSION,
     Random,
     Scope,
+    add_noise,
     gradients_of,
-    noise_like,
     spread,
 )
 from asgml_core.modulators.outputs import Clock, Groups, Outputs
@@ -45,5 +45,5 @@ class GradientNoise(Modulator):
         self.count("acted")
         for m in outputs.unimodal_logits:
             for g in gradients_of(groups[m], self.scope, m):
-                g.add_(noise_like(g, self.random) * (self.sigma * spread(g) + 1e-8))
+                add_noise(g, self.sigma * spread(g) + 1e-8, self.random)
         return {}

@@ -14,8 +14,8 @@ from asgml_core.modulators.editing import (
     SMALLEST_DIMENSION,
     Random,
     Scope,
+    add_noise,
     gradients_of,
-    noise_like,
     scale_gradients,
     spread,
 )
@@ -228,4 +228,4 @@ class OGMGE(OGM):
         # A mask, not a branch: asking for the coefficient's value would wait for the device.
         noisy = 1.0 if self.variant == "official" else (coefficient != 1).float()
         for g, deviation in zip(gradients, deviations, strict=True):
-            g.add_(noise_like(g, self.random) * (deviation * noisy))
+            add_noise(g, deviation * noisy, self.random)

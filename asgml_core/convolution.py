@@ -1,0 +1,152 @@
+"""Convolutions on a CPU whose maps are so small that many of their taps meet nothing but padding.
+
+A 3 x 3 kernel on a map of 2 x 2 has nine taps at each place, and four of them lie on the map.
+Libraries for convolution compute all nine, or arrange the map in blocks larger than itself. Here
+each place of the output is a matrix product of the places it sees, read where they lie.
+
+Shapes: ``B`` batch, ``C`` and ``O`` channels in and out, ``H``, ``W`` and ``H'``, ``W'`` maps.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+#: Output maps of so many places or fewer are small.
+SMALL = 4
+#: ... and of so many, where the input has at least so many channels.
+SMALL_IF_WIDE, WIDE = 16, 128
+
+
+class Conv2d(nn.Conv2d):
+    """``torch.nn.Conv2d`` without bias, in another way where the output is small and on a CPU.
+
+    Both ways give the same numbers up to rounding. Small maps are computed in float32, under
+    autocast too: the products are too small to gain from less.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` to ``(B, O, H', W')``."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(x)
+        stride, padding, size = self.stride[0], self.padding[0], self.kernel_size[0]
+        places = _places(x.shape[2], size, stride, padding) * _places(
+            x.shape[3], size, stride, padding
+        )
+        if places > (SMALL_IF_WIDE if self.in_channels >= WIDE else SMALL):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return convolve_small(x.to(self.weight.dtype), self.weight, stride, padding)
+
+
+def convolve_small(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """Return ``conv2d(x, weight, None, stride, padding)``, place by place.
+
+    Args:
+        x: ``(B, C, H, W)`` on a CPU.
+        weight: ``(O, C, k, k)`` of the same type.
+        stride: in both directions.
+        padding: zeros on each side.
+
+    Returns:
+        ``(B, O, H', W')``, channels last in memory. It can be differentiated once.
+    """
+    return _Small.apply(x, weight, stride, padding)
+
+
+class _Small(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        x, weight = _by_place(x), _by_place(weight)
+        count, height, width, _ = x.shape
+        outputs, size, _, _ = weight.shape
+        y = x.new_zeros(
+            count,
+            _places(height, size, stride, padding),
+            _places(width, size, stride, padding),
+            outputs,
+        )
+        for seen, taps, place in _products(x, weight, y, stride, padding):
+            place.addmm_(seen, taps.t())
+        ctx.save_for_backward(x, weight)
+        ctx.settings = stride, padding
+        return y.permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_y: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        by_y = _by_place(by_y)
+        by_x = by_weight = None
+        if ctx.needs_input_grad[0]:
+            by_x = torch.zeros_like(x)
+            for seen, taps, place in _products(by_x, weight, by_y, *ctx.settings):
+                seen.addmm_(place, taps)
+            by_x = by_x.permute(0, 3, 1, 2)
+        if ctx.needs_input_grad[1]:
+            by_weight = torch.zeros_like(weight)
+            for seen, taps, place in _products(x, by_weight, by_y, *ctx.settings):
+                taps.addmm_(place.t(), seen)
+            by_weight = by_weight.permute(0, 3, 1, 2)
+        return by_x, by_weight, None, None
+
+
+def _by_place(tensor: Tensor) -> Tensor:
+    """Return ``(N, H, W, C)``, contiguous from the start of its memory."""
+    by_place = tensor.permute(0, 2, 3, 1).contiguous()  # free where it is channels last already
+    return by_place if by_place.storage_offset() == 0 else by_place.clone()
+
+
+def _places(length: int, size: int, stride: int, padding: int) -> int:
+    return (length + 2 * padding - size) // stride + 1
+
+
+def _products(
+    x: Tensor, weight: Tensor, y: Tensor, stride: int, padding: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield views whose products make the convolution: ``(B, nC)``, ``(O, nC)`` and ``(B, O)``.
+
+    ``n`` neighbours in a row of the map lie side by side in memory, as do the taps that see them.
+
+    Args:
+        x: ``(B, H, W, C)``.
+        weight: ``(O, k, k, C)``.
+        y: ``(B, H', W', O)``.
+        stride: in both directions.
+        padding: zeros on each side.
+    """
+    count, height, width, channels = x.shape
+    outputs, size, _, _ = weight.shape
+    _, y_height, y_width, _ = y.shape
+    # One call a view: at these sizes a call costs as much as the numbers it is for.
+    for to_row, row, tap_row, rows in _seen(height, y_height, size, stride, padding):
+        for i in range(rows):
+            for to_column, column, tap, n in _seen(width, y_width, size, stride, padding):
+                near = n * channels
+                at = ((row + i) * width + column) * channels
+                tap_at = ((tap_row + i) * size + tap) * channels
+                to = (to_row * y_width + to_column) * outputs
+                yield (
+                    x.as_strided((count, near), (height * width * channels, 1), at),
+                    weight.as_strided((outputs, near), (size * size * channels, 1), tap_at),
+                    y.as_strided((count, outputs), (y_height * y_width * outputs, 1), to),
+                )
+
+
+@functools.cache
+def _seen(
+    length: int, places: int, size: int, stride: int, padding: int
+) -> tuple[tuple[int, int, int, int], ...]:
+    """Return, for each place along an axis: itself, what it sees first, by which tap, how many."""
+    seen = []
+    for place in range(places):
+        start = place * stride - padding
+        first, last = max(start, 0), min(start + size, length)
+        if last > first:
+            seen.append((place, first, first - start, last - first))
+    return tuple(seen)
