@@ -61,7 +61,8 @@ def prepare_dataset(
         PrepareError: when the source is not laid out as expected, or preparing cannot go on.
         ValueError: for an unknown dataset or an option outside its range.
     """
-    from asgml_core.preparing.runner import prepare
+    from asgml_core.preparing.runner import check_workers, prepare
 
+    check_workers(workers)  # before the source is listed, which may take minutes
     plan = preparer(dataset)(Path(source), **options)
     return prepare(plan, out, workers=workers, progress=progress)

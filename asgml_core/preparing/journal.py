@@ -112,6 +112,8 @@ class Journal:
             OSError: when that fails; the lines of before are kept, and adding again is safe.
         """
         entries = list(entries)
+        if not entries:
+            return
         content = b"".join(_line(asdict(entry)) for entry in entries)
         with self.file.open("r+b", buffering=0) as file:
             # Half a line, of a full disk or a kill, would make all after it unreadable.

@@ -50,8 +50,7 @@ def prepare(
         ValueError: for a negative number of workers.
     """
     out = Path(out)
-    if workers is not None:
-        check_count("workers", workers, low=0)
+    check_workers(workers)
     _check_plan(plan)
     try:
         with Journal(out, _identity(plan)) as journal:
@@ -73,6 +72,16 @@ def prepare(
             f"{out} could not be written ({error.strerror or error}); what was prepared so far is "
             "kept, and the same command goes on from it."
         ) from error
+
+
+def check_workers(workers: int | None) -> None:
+    """Check a number of worker processes; ``None`` is one per core.
+
+    Raises:
+        ValueError: when it is no whole number of 0 or more.
+    """
+    if workers is not None:
+        check_count("workers", workers, low=0)
 
 
 def _check_plan(plan: Plan) -> None:
