@@ -6,6 +6,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from asgml_core import results
 from asgml_core.config import RunConfig
 from asgml_core.datasets import MultimodalDataset, Part
+from asgml_core.execution import arithmetic
 from asgml_core.models import build_model
 from asgml_core.modulators import Modulator
 from asgml_core.provenance import provenance
-from asgml_core.runs import _arithmetic
 from asgml_core.trainer import Trainer
 
 CLASSES = 6
@@ -49,6 +50,12 @@ def add_precision(to: argparse.ArgumentParser) -> None:
         default=list(DTYPES),
         help="of the network's passes (default: fp32 bf16)",
     )
+
+
+def add_execution(to: argparse.ArgumentParser) -> None:
+    ways = ("eager", "graphs", "compile", "compile_graphs")
+    to.add_argument("--execution", choices=ways, default="eager", help="of ours (default: eager)")
+    to.add_argument("--fast", action="store_true", help="let cuDNN choose; other last bits")
 
 
 class Writer:
@@ -116,10 +123,8 @@ def random_data(
 def make_config(precision: str = "fp32", **changes: Any) -> RunConfig:
     """Return a run's config with the study's learning rate, momentum and weight decay."""
     train = {"epochs": ENDLESS, "learning_rate": 1e-3} | changes.pop("train", {})
-    base = RunConfig(run_id="benchmark", seed=0, protocol="paper")
-    # Other precisions than the default are asked for by name alone: an older package has none.
-    other = {} if precision == "fp32" else {"precision": precision}
-    return base.replace(train=train, **other, **changes)
+    base = RunConfig(run_id="benchmark", seed=0, protocol="paper", precision=precision)
+    return base.replace(train=train, **changes)
 
 
 def make_trainer(config: RunConfig, data: MultimodalDataset, modulator: Modulator) -> Trainer:
@@ -136,21 +141,25 @@ def make_trainer(config: RunConfig, data: MultimodalDataset, modulator: Modulato
     return Trainer(config, data, net, modulator)
 
 
+def _as_in_a_run(config: RunConfig) -> AbstractContextManager[None]:
+    return arithmetic(torch.device(config.device), config.threads, config.deterministic)
+
+
 def train_epoch(trainer: Trainer) -> None:
     """Train an epoch as a run does, with telemetry and checks of the losses; no evaluation."""
-    with _arithmetic(trainer.config):
+    with _as_in_a_run(trainer.config):
         trainer.epoch += 1
         trainer._train_epoch()
 
 
 def whole_epoch(trainer: Trainer) -> None:
     """Train an epoch, evaluate, and make its row."""
-    with _arithmetic(trainer.config):
+    with _as_in_a_run(trainer.config):
         trainer.run_epoch()
 
 
 def evaluate(trainer: Trainer, part: str = "test") -> None:
-    with _arithmetic(trainer.config):
+    with _as_in_a_run(trainer.config):
         trainer.evaluate(trainer.parts[part])
 
 
@@ -202,13 +211,33 @@ def ratios(slower: Sequence[float], faster: Sequence[float]) -> list[float]:
 # ---------------------------------------------------------------------- work
 
 
-def matmul_peak(precision: str, device: str = "cpu", repeats: int = 7) -> float:
-    """Return the FLOP/s of the fastest of several products of large square matrices."""
-    size = PEAK_SIZES[torch.device(device).type]
-    a, b = (torch.randn(size, size, device=device, dtype=DTYPES[precision]) for _ in range(2))
-    with torch.no_grad():
-        times = [seconds(lambda: a @ b, device) for _ in range(repeats + 2)]
-    return 2 * size**3 / min(times[2:])
+class Peaks:
+    """The FLOP/s of the fastest product of large square matrices so far, by precision.
+
+    Args:
+        precisions: which.
+        device: where.
+    """
+
+    def __init__(self, precisions: Sequence[str], device: str = "cpu") -> None:
+        self.device = device
+        self.found = dict.fromkeys(["fp32", *precisions], 0.0)
+        self.look()
+
+    def roof(self, precision: str) -> float:
+        """Return what a network of a precision could reach: bf16 may leave products in float32."""
+        return self.found["fp32"] if precision == "fp32" else max(self.found.values())
+
+    def look(self, repeats: int = 7) -> None:
+        """Look again, as before and after what is measured: a busy moment hides a peak."""
+        size = PEAK_SIZES[torch.device(self.device).type]
+        for precision, before in self.found.items():
+            a, b = (
+                torch.randn(size, size, device=self.device, dtype=DTYPES[precision])
+                for _ in range(2)
+            )
+            times = [seconds(lambda a=a, b=b: a @ b, self.device) for _ in range(repeats + 2)]
+            self.found[precision] = max(before, 2 * size**3 / min(times[2:]))
 
 
 def flops(net: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> tuple[float, float]:

@@ -195,7 +195,7 @@ def _row(name: str, shares: dict[tuple[str, bool], list[float]], times: int) -> 
     plain, weight = shares[name, False], times / BATCHES
     cost = statistics.median(plain)
     at_probes = statistics.median(shares[name, True]) if times else float("nan")
-    low, _, high = statistics.quantiles(plain, n=4, method="inclusive")
+    _, low, high = measuring.spread("", plain).values()
     return {
         "method": name,
         "n": len(plain),

@@ -9,8 +9,9 @@ and each ratio is of two steps of the same turn. Modes: no modulation, OGM, OGM-
 - ``official``: the unmodified ``main.train_epoch`` and ``AVClassifier`` of a clone of
   GeWu-Lab/OGM-GE_CVPR2022 (``--peer``), over one batch. Its data sets are replaced by empty
   classes, since their imports need the data's own packages; the batch is given as tensors.
-- ``plain loop``: what a user would write: DataLoader over a TensorDataset, our encoders and the
-  official head, SGD that is not fused, ``.item()`` of the losses. It never modulates.
+- ``plain loop``: what a user would write: DataLoader over a TensorDataset, our encoders with
+  torch's own convolutions, the official head, SGD that is not fused, ``.item()`` of the losses. It
+  never modulates.
 - ``ours``: the package's Trainer on an epoch of one batch, so that each step also pays what an
   epoch costs once: its telemetry, its check of the losses, its table. ``same work`` has the
   official head and loss (and noise in both encoders), ``the study's`` the study's head and the
@@ -119,6 +120,9 @@ class PlainLoop:
         shapes = {"audio": tuple(tensors[0].shape[1:]), "visual": tuple(tensors[1].shape[1:])}
         self.device = device
         self.net = build_model(shapes, measuring.CLASSES, head="concat_linear", width=width)
+        for module in self.net.modules():
+            if isinstance(module, nn.Conv2d):
+                module.__class__ = nn.Conv2d  # ours may have a faster way of its own
         self.net.to(device)
         self.optimizer = torch.optim.SGD(
             self.net.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4
@@ -159,6 +163,8 @@ def ours(
                 train={"batch_size": given.batch},
                 threads=given.threads,
                 device=given.device,
+                execution=given.execution,
+                deterministic=not given.fast,
             )
             parts = [UnimodalLosses()] if head == "concat_mlp" else []
             parts += [make() for make in MODES[mode]]
@@ -203,6 +209,7 @@ def _ratio(
 def main() -> None:
     parser = measuring.parser(__doc__, device=True)
     measuring.add_precision(parser)
+    measuring.add_execution(parser)
     parser.add_argument("--peer", type=Path, help="a clone of GeWu-Lab/OGM-GE_CVPR2022")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--repeats", type=int, default=15, help="of each (default: 15)")

@@ -10,7 +10,8 @@ at a batch of 64, 744 test clips, 100 epochs. The run is by default the study's 
 takes another of ``asgml runs``. Loading, checkpoints and the probes at the end are not in it.
 
 The roofline is the time of the training's convolutions and matrix products alone, counted forward
-and backward, at the FLOP/s of large square matrix products on this device in the same precision.
+and backward, at the FLOP/s of large square matrix products on this device in float32, or for bf16 in the faster
+of the two.
 Writes ``book/results/study_cost.csv``, or another name, such as ``--name study_cost_h100``.
 """
 
@@ -60,7 +61,12 @@ def stored_data(train: int, test: int) -> MultimodalDataset:
 
 def make_config(run: str, precision: str, given: argparse.Namespace) -> RunConfig:
     base = measuring.make_config(
-        precision, train={"batch_size": given.batch}, threads=given.threads, device=given.device
+        precision,
+        train={"batch_size": given.batch},
+        threads=given.threads,
+        device=given.device,
+        execution=given.execution,
+        deterministic=not given.fast,
     )
     return study.config(run, base)
 
@@ -72,6 +78,7 @@ def work_of_a_pair(data: MultimodalDataset) -> float:
 
 
 def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
+    peaks = measuring.Peaks(given.precision, given.device)
     data = stored_data(given.steps * given.batch, given.test)
     calls = {}
     for precision in given.precision:
@@ -84,7 +91,8 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
     work = work_of_a_pair(data)
     steps = {p: [t / given.steps for t in times[p, "train"]] for p in given.precision}
     tests = {p: [t * TEST_ITEMS / given.test for t in times[p, "test"]] for p in given.precision}
-    return [row_of(p, steps, tests, work, given) for p in given.precision]
+    peaks.look()
+    return [row_of(p, steps, tests, work, peaks.roof(p), given) for p in given.precision]
 
 
 def row_of(
@@ -92,10 +100,10 @@ def row_of(
     steps: dict[str, list[float]],
     tests: dict[str, list[float]],
     work: float,
+    peak: float,
     given: argparse.Namespace,
 ) -> dict[str, Any]:
     """Return the costs in one precision; the first precision is what ratios are to."""
-    peak = measuring.matmul_peak(precision, given.device)
     epoch = math.ceil(TRAIN_ITEMS / given.batch)
     runs = [
         EPOCHS * (epoch * step + test)
@@ -107,6 +115,7 @@ def row_of(
     return {
         "run": given.run,
         "precision": precision,
+        "execution": given.execution + (", fast" if given.fast else ""),
         "batch": given.batch,
         "n": len(runs),
         "steps measured": len(runs) * given.steps,
@@ -125,6 +134,7 @@ def row_of(
 def main() -> None:
     parser = measuring.parser(__doc__, device=True)
     measuring.add_precision(parser)
+    measuring.add_execution(parser)
     parser.add_argument("--run", default="baseline", help="a run of 'asgml runs' (baseline)")
     parser.add_argument("--steps", type=int, default=2, help="an epoch, measured (default: 2)")
     parser.add_argument("--test", type=int, default=64, help="test items (default: 64)")
