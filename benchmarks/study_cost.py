@@ -10,9 +10,9 @@ at a batch of 64, 744 test clips, 100 epochs. The run is by default the study's 
 takes another of ``asgml runs``. Loading, checkpoints and the probes at the end are not in it.
 
 The roofline is the time of the training's convolutions and matrix products alone, counted forward
-and backward, at the FLOP/s of large square matrix products on this device in float32, or for bf16 in the faster
-of the two.
-Writes ``book/results/study_cost.csv``, or another name, such as ``--name study_cost_h100``.
+and backward, at the FLOP/s of large square matrix products on this device in float32, or for bf16
+in the faster of the two. Writes ``book/results/study_cost.csv``, or another name, such as
+``--name study_cost_h100``; the notebook shows all tables whose names begin so.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ figures.save(figure, "performance/step")
 # arithmetic, and what differs is how it is laid out and how often Python waits for a number. With OGM the
 # official loop takes a softmax of the whole batch for each item of the batch, and with OGM-GE it draws noise
 # for every weight and reads forty standard deviations back, one by one. `bf16` halves the bytes of the
-# network's passes and uses other instructions; it is another arithmetic, and a run in it ends with other
-# bits.
+# network's passes and uses other instructions; whether that is faster depends on the processor. It is
+# another arithmetic, and a run in it ends with other bits.
 #
 # The telemetry is a price that only our rows pay. The next section shows how large it is. In seconds:
 
@@ -193,7 +193,7 @@ import pandas as pd
 
 names = sorted(path.stem for path in at.glob("study_cost*.csv"))
 costs = pd.concat([results.read(n, at).assign(on=results.provenance(n, at)["device"]) for n in names])
-costs.index = costs["on"] + ", " + costs["precision"]
+costs.index = costs["on"] + ", " + costs["execution"] + ", " + costs["precision"]
 wanted = ["batch", "n", "% of roofline", "seconds a step", "seconds a run", "hours for 87 runs"]
 tables.shown(costs[wanted], digits=1)
 
