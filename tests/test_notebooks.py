@@ -18,7 +18,7 @@ from asgml_core.real_data import RealData
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-#: Which of them nbval runs in `make test`; papermill runs 04 there, and `make check` runs all.
+#: Which of them nbval runs in `make test`; test_readme runs 04 there, and `make check` runs all.
 QUICK = ("01_data", "02_diagnosis", "real_data")
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 GIVEN = {"seed": 1, "dataset": "synth", "profile": None, "epochs": 2, "_": 0, "In": [], "ast": ast}
@@ -127,28 +127,29 @@ def test_nothing_of_one_machine_is_in_it(path: Path) -> None:
     assert "papermill" not in nbformat.read(path, as_version=4).metadata
 
 
-@pytest.mark.parametrize("folder", [pytest.param(".", marks=pytest.mark.slow), "book"])
-def test_papermill_runs_04_from_the_root_and_from_inside_book(folder: str, tmp_path: Path) -> None:
-    """Two epochs, a seed of one's own; and a misspelt parameter stops it with the right name."""
+def papermill(folder: str, out: Path, *given: str) -> subprocess.CompletedProcess[str]:
+    """Run 04 from a folder of the project with papermill, for two epochs."""
     source = {".": "book/04_v2_boost.ipynb", "book": "04_v2_boost.ipynb"}[folder]
     command = [
-        sys.executable, "-m", "papermill", source, str(tmp_path / "out.ipynb"), "--no-progress-bar",
-        "-p", "epochs", "2", "-p", "outputs", str(tmp_path / "outputs"),
+        sys.executable, "-m", "papermill", source, str(out / "out.ipynb"), "--no-progress-bar",
+        "-p", "epochs", "2", "-p", "outputs", str(out / "outputs"), *given,
     ]  # fmt: skip
-    good = subprocess.run(
-        [*command, "-p", "seed", "5"],
-        cwd=ROOT / folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert good.returncode == 0, good.stderr[-3000:]
+    return subprocess.run(command, cwd=ROOT / folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow  # test_readme runs it too
+@pytest.mark.parametrize("folder", [".", "book"])
+def test_papermill_runs_04_from_the_root_and_from_inside_book(folder: str, tmp_path: Path) -> None:
+    done = papermill(folder, tmp_path, "-p", "seed", "5")
+    assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "outputs" / "sweep" / "boost_ogm_seed5" / "record.json").is_file()
-    bad = subprocess.run(
-        [*command, "-p", "sed", "5"], cwd=ROOT / folder, capture_output=True, text=True, check=False
-    )
-    assert bad.returncode != 0
-    assert "parameter is 'sed', but must be one of: 'seed'" in bad.stderr
+
+
+@pytest.mark.parametrize("folder", [".", "book"])
+def test_papermill_stops_at_a_misspelt_parameter(folder: str, tmp_path: Path) -> None:
+    done = papermill(folder, tmp_path, "-p", "sed", "5")
+    assert done.returncode != 0
+    assert "parameter is 'sed', but must be one of: 'seed'" in done.stderr
 
 
 @pytest.mark.parametrize(
