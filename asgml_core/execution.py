@@ -121,14 +121,14 @@ def arithmetic(device: torch.device, threads: int, deterministic: bool) -> Itera
     """
     cudnn, memory = torch.backends.cudnn, torch.utils.deterministic
     products = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
-    strict = device.type == "cuda" and deterministic
     with contextlib.ExitStack() as undo:
         undo.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
-        undo.callback(
-            torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled()
-        )
-        torch.use_deterministic_algorithms(strict)
+        if device.type == "cuda":  # on a CPU all that we use is deterministic
+            undo.callback(
+                torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled()
+            )
+            torch.use_deterministic_algorithms(deterministic)
         for where, name, value in (
             (cudnn, "deterministic", deterministic),
             (cudnn, "benchmark", not deterministic),
@@ -139,7 +139,7 @@ def arithmetic(device: torch.device, threads: int, deterministic: bool) -> Itera
         ):
             undo.callback(setattr, where, name, getattr(where, name))
             setattr(where, name, value)
-        if strict:  # read by cuBLAS when it starts
+        if device.type == "cuda":  # torch looks once in a process; a deterministic run may follow
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         undo.enter_context(torch.autocast(device.type, enabled=False))
         undo.enter_context(torch.enable_grad())
