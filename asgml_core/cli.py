@@ -85,6 +85,14 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         "--allow-missing", action="store_true", help="train without items that are not prepared"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    parser.add_argument(
+        "--precision", default="fp32", help="of the encoders: fp32 or bf16 (default: fp32)"
+    )
+    parser.add_argument(
+        "--execution",
+        default="eager",
+        help="of training: eager, graphs, compile or compile_graphs (default: eager)",
+    )
     parser.add_argument("--protocol", default="honest", help="honest or paper (default: honest)")
     parser.add_argument("--outputs", help="folder for the runs (default: outputs)")
     parser.add_argument("--again", action="store_true", help="compute anew what is there already")
@@ -118,6 +126,8 @@ def _run(parsed: argparse.Namespace) -> None:
         epochs=parsed.epochs,
         options=options,
         device=parsed.device,
+        precision=parsed.precision,
+        execution=parsed.execution,
         protocol=parsed.protocol,
     )
     record = run(study.config(parsed.name, base), parsed.outputs, again=parsed.again)

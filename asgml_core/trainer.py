@@ -72,6 +72,7 @@ class Trainer:
         arrange_module(self.model, memory_format)
         self.modulator = modulator.to(self.device)
         self.groups = model.groups()
+        self._parameters = list(model.parameters())
         train = config.train
         self.optimizer = make_optimizer(train, self.groups)
         self.encode = Encode(
@@ -174,7 +175,7 @@ class Trainer:
     def _match_layouts(self) -> None:
         # Torch's fused optimizers on a CPU read a gradient as if it had its parameter's strides;
         # a method that puts in a tensor of its own may not know.
-        for p in self.model.parameters():
+        for p in self._parameters:
             if p.grad is not None and p.grad.stride() != p.stride():
                 p.grad = torch.empty_like(p).copy_(p.grad)
 

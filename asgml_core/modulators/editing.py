@@ -56,7 +56,9 @@ def norms_of(gradients: Sequence[Tensor]) -> Tensor:
     double = any(g.dtype == torch.float64 for g in gradients)
     dtype = torch.float64 if double else torch.float32
     norms = torch._foreach_norm(list(gradients), dtype=dtype)
-    return torch.stack([norm.to(norms[0].device) for norm in norms])
+    if len({norm.device for norm in norms}) > 1:
+        norms = [norm.to(norms[0].device) for norm in norms]
+    return torch.stack(norms)
 
 
 def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:

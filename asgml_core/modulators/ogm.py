@@ -223,9 +223,13 @@ class OGMGE(OGM):
 
     def edit(self, gradients: list[Tensor], coefficient: Tensor) -> None:
         """Damp the gradients of one encoder in place and add noise."""
-        deviations = [spread(g) + 1e-8 for g in gradients]
-        scale_gradients(gradients, coefficient)
         # A mask, not a branch: asking for the coefficient's value would wait for the device.
         noisy = 1.0 if self.variant == "official" else (coefficient != 1).float()
+        if coefficient.device.type == "cpu" and not noisy:
+            for g in gradients:  # there is nothing to add, but what is drawn later stays the same
+                self.random.normal_like(g)
+            return
+        deviations = [spread(g) + 1e-8 for g in gradients]
+        scale_gradients(gradients, coefficient)
         for g, deviation in zip(gradients, deviations, strict=True):
             add_noise(g, deviation * noisy, self.random)

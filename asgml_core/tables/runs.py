@@ -147,7 +147,8 @@ def provenance(records: Sequence[RunRecord]) -> pd.DataFrame:
         versions = said.pop("versions")
         config = record.values["config"]
         said |= versions
-        said |= {key: config[key] for key in ("seed", "protocol", "memory_format")}
+        settings = ("seed", "protocol", "memory_format", "precision", "execution")
+        said |= {key: config[key] for key in settings}
         said |= {"items": ", ".join(f"{n} {part}" for part, n in record.values["items"].items())}
         for key, value in said.items():
             rows.setdefault(key, []).append(str(value))
