@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 
-import pandas as pd
-
 from asgml_core import profile, results, run_all, study, tables
 from asgml_core.paths import outputs_folder
 from asgml_core.profiles import profile_name
@@ -36,15 +34,9 @@ def main() -> None:
         plan += [study.config(name, base) for name in names]
     folder = outputs_folder() / f"{given.dataset}-{profile_name(given.dataset)}"
     records = run_all(plan, folder, workers=given.workers)
-    rows = []
-    for record in records:
-        row = {"run": record.run_id, "seed": record.seed}
-        row |= {name: entry["accuracy"] for name, entry in record.selections.items()}
-        row |= {f"probe_{m}": a for m, a in record.selections["last"]["refitted_probes"].items()}
-        rows.append(row | {"wall_time": record.provenance["wall_time"]})
     seeds = " ".join(map(str, given.seeds))
     command = f"python benchmarks/v2_seeds.py --dataset {given.dataset} --seeds {seeds}"
-    came_from, measured = results.came_from(command, records), pd.DataFrame(rows)
+    came_from, measured = results.came_from(command, records), tables.accuracies(records)
     print(results.write(f"v2_{given.dataset}", measured, came_from))
     print(results.write(f"v2_{given.dataset}_summary", tables.summary(measured), came_from))
 

@@ -9,7 +9,7 @@ from asgml_core.tables.caches import (
     shares_right,
     splits,
 )
-from asgml_core.tables.data import classes, parts, phenomenon, summary
+from asgml_core.tables.data import accuracies, classes, parts, phenomenon, summary
 from asgml_core.tables.diagnosis import (
     aim,
     by_modality,
@@ -42,6 +42,7 @@ from asgml_core.tables.sweep import compared_with, first_sweep, sensitivity, swe
 from asgml_core.tables.verdicts import claims
 
 __all__ = [
+    "accuracies",
     "against",
     "aim",
     "arrays",

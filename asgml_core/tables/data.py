@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from asgml_core.datasets.base import MultimodalDataset
+from asgml_core.records import RunRecord
 
 
 def parts(dataset: MultimodalDataset) -> pd.DataFrame:
@@ -43,6 +46,21 @@ def phenomenon(measured: pd.DataFrame) -> pd.DataFrame:
     mean, deviation = by_modality.groupby(level=0).mean(), by_modality.groupby(level=0).std()
     text = mean.map("{:.1f}".format) + " \u00b1 " + deviation.map("{:.1f}".format)
     return text.rename(columns=lambda name: name.replace("_", " "))
+
+
+def accuracies(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Return one row a run: its accuracy by selection, its refitted probes and its wall time.
+
+    Args:
+        records: runs whose last epoch was probed.
+    """
+    rows = []
+    for record in records:
+        row = {"run": record.run_id, "seed": record.seed}
+        row |= {name: entry["accuracy"] for name, entry in record.selections.items()}
+        row |= {f"probe_{m}": a for m, a in record.selections["last"]["refitted_probes"].items()}
+        rows.append(row | {"wall_time": record.provenance["wall_time"]})
+    return pd.DataFrame(rows)
 
 
 def summary(measured: pd.DataFrame) -> pd.DataFrame:
