@@ -122,7 +122,7 @@ def test_a_notebook_is_executed_once(html: Path, project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_build_executes_the_runs_too(html: Path, project: Path, tmp_path: Path) -> None:
+def test_a_build_executes_the_runs_too(project: Path, tmp_path: Path) -> None:
     """From nothing, on the defaults: the numbers are those of the stored pages."""
     for name in ("04_v2_boost", "real_data"):
         target = tmp_path / f"{name}.ipynb"
