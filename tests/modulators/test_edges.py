@@ -16,8 +16,10 @@ from small_loop import BATCHES, EPOCHS, NAMES, STEPS, Net, Run, Step, identical
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asgml_core.modulators import Chain, Clock, During, Outputs, base
+from asgml_core.modulators import OGMGE, Chain, Clock, During, Outputs, base
+from asgml_core.modulators.editing import Random, add_noise
 from asgml_core.probes import Probes
+from asgml_core.seeding import derive_seed
 
 INF, NAN = float("inf"), float("nan")
 
@@ -272,3 +274,31 @@ def test_the_small_loop_s_net_has_features_of_different_sizes():
     """What every row above runs on: no test here rests on equal sizes."""
     sizes = [layers[4].out_features for layers in Net(NAMES).encoders.values()]
     assert len(set(sizes)) > 3
+
+
+def test_noise_is_drawn_where_the_last_one_was_and_is_the_same_as_drawn_afresh():
+    """One piece of memory for gradients of all sizes, layouts and types."""
+    random, draw = Random(3, "noise"), torch.Generator().manual_seed(derive_seed(3, "noise"))
+    for shape, dtype in (((4, 3, 3, 3), torch.float32), ((2, 5), torch.float32),
+                         ((40, 3, 3, 3), torch.float32), ((2, 5), torch.float64)):  # fmt: skip
+        gradient = torch.randn(shape, dtype=dtype)
+        if len(shape) == 4:
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
+        expected = gradient + 0.5 * torch.empty(shape, dtype=dtype).normal_(generator=draw)
+        add_noise(gradient, 0.5, random)
+        assert torch.equal(gradient, expected)
+
+
+def test_an_encoder_that_is_not_damped_takes_its_share_of_the_noise_s_stream():
+    """So what the other gets does not depend on which of the two is damped."""
+    changed = []
+    for k in (torch.tensor(1.0), torch.tensor(0.4)):
+        method = OGMGE(seed=5)
+        first, second = torch.ones(3, 2, 2, 2), torch.randn(3, 2, 2, 2)
+        kept = first.clone()
+        method.edit([first], k)
+        assert torch.equal(first, kept) == (k == 1)
+        before = second.clone()
+        method.edit([second], torch.tensor(0.4))
+        changed.append((second - 0.4 * before) / (before.std() + 1e-8))
+    torch.testing.assert_close(changed[0], changed[1])
