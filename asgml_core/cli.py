@@ -150,6 +150,9 @@ def _print_record(record: Any) -> None:
         accuracy = f"{100 * entry['accuracy']:.2f} %"
         print(f"  {selection:13} epoch {entry['epoch']:3}  test {accuracy}  ({by_modality})")
     _print_what_was_done(record)
+    config = record.values["config"]
+    if (config["precision"], config["execution"]) != ("fp32", "eager"):
+        print(f"  encoders computed in {config['precision']}, executed as {config['execution']}")
     missing = record.values["data"].get("missing", {})
     if missing.get("items"):
         parts = ", ".join(f"{count} of {part}" for part, count in missing["by_part"].items())

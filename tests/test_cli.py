@@ -61,6 +61,15 @@ def test_run_then_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert re.search(r"visual: gradients changed on \d+ % of the steps, weights moved \d", printed)
     assert main(["show", str(tmp_path / "sweep" / "ogmge_seed1")]) == 0
     assert capsys.readouterr().out == printed
+    assert "encoders computed in" not in printed
+
+
+def test_another_precision_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", "audio_only", "--epochs", "1", "--outputs", str(tmp_path)]
+    assert main([*arguments, "--precision", "bf16"]) == 0
+    assert "encoders computed in bf16, executed as eager" in capsys.readouterr().out
+    assert main([*arguments, "--execution", "graphs", "--again"]) == 1
+    assert "CUDA graphs need a GPU" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
