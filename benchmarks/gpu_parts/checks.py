@@ -78,9 +78,12 @@ def correctness(section: Section) -> None:
     call = partial(close, section, on_device, ("fp32", "eager"), ("bf16", "eager"))
     section.part("bf16 against fp32", call)
     for execution, precision in COMPILED:
-        ways = (precision, "eager"), (precision, execution)
-        call = partial(close, section, on_device, *ways)
-        section.part(f"{execution} against eager, {precision}", call, needs=40, cuda=True)
+        call = partial(close, section, on_device, (precision, "eager"), (precision, execution))
+        done = section.part(f"{execution} against eager, {precision}", call, needs=40, cuda=True)
+        ways = (execution, execution)
+        call = partial(same_bits, section, on_device, precision, ways, "boost_ogm_ge")
+        needs = 10 if done else 50  # without the one before, it would have to compile
+        section.part(f"twice the same bits, {execution}, {precision}", call, needs, cuda=True)
 
 
 def trained(data: MultimodalDataset, config: RunConfig, method: str, epochs: int = 2) -> Trainer:

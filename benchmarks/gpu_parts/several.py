@@ -48,7 +48,8 @@ def several(section: Section) -> None:
     way = best_ways(section)["best, deterministic"]
     section.results["way"] = name_of(way)
     counts = (1, 2) if section.small else PROCESSES
-    section.part("processes", partial(processes, section, way, counts), needs=2)
+    needs = 2 if section.small else 30
+    section.part("processes", partial(processes, section, way, counts), needs=needs)
     lane = best_ways(section, without="compile_graphs")["best, deterministic"]
     for count in TOGETHER:
         call = partial(streams, section, lane, count)
