@@ -34,6 +34,7 @@ from gpu_parts.common import (
     make_data,
     make_trainer,
     moved,
+    on_disk,
     take_step,
 )
 
@@ -62,19 +63,7 @@ def correctness(section: Section) -> None:
         section.part(f"CPU against device, {method}", call)
     section.part("augmentation", partial(augmentation, section))
     section.part("probes", partial(probes, section.device))
-    for precision in ("fp32", "bf16"):
-        for method in KINDS:
-            call = partial(same_bits, section, on_device, precision, ("eager", "graphs"), method)
-            section.part(f"graphs against eager, {precision}, {method}", call, cuda=True)
-    for execution in ("eager", "graphs"):
-        for precision in ("fp32", "bf16"):
-            name, cuda = f"{execution}, {precision}", execution == "graphs"
-            ways = (execution, execution)
-            call = partial(same_bits, section, on_device, precision, ways, "boost_ogm_ge")
-            section.part(f"twice the same bits, {name}", call, cuda=cuda)
-            for method in ("boost_ogm_ge", "staleness_fixed"):
-                call = partial(resumed, section, on_device, precision, execution, method)
-                section.part(f"resumed, {name}, {method}", call, cuda=cuda)
+    _bit_by_bit(section, on_device)
     call = partial(close, section, on_device, ("fp32", "eager"), ("bf16", "eager"))
     section.part("bf16 against fp32", call)
     for execution, precision in COMPILED:
@@ -86,9 +75,33 @@ def correctness(section: Section) -> None:
         section.part(f"twice the same bits, {execution}, {precision}", call, needs, cuda=True)
 
 
-def trained(data: MultimodalDataset, config: RunConfig, method: str, epochs: int = 2) -> Trainer:
+def _bit_by_bit(section: Section, data: MultimodalDataset) -> None:
+    for precision in ("fp32", "bf16"):
+        for method in KINDS:
+            call = partial(same_bits, section, data, precision, ("eager", "graphs"), method)
+            section.part(f"graphs against eager, {precision}, {method}", call, cuda=True)
+    for execution in ("eager", "graphs"):
+        cuda = execution == "graphs"
+        for precision in ("fp32", "bf16"):
+            name, ways = f"{execution}, {precision}", (execution, execution)
+            call = partial(same_bits, section, data, precision, ways, "boost_ogm_ge")
+            section.part(f"twice the same bits, {name}", call, cuda=cuda)
+            for method in ("boost_ogm_ge", "staleness_fixed"):
+                call = partial(resumed, section, data, precision, execution, method)
+                section.part(f"resumed, {name}, {method}", call, cuda=cuda)
+        call = partial(from_disk, section, data, execution)
+        section.part(f"read from disk, {execution}", call, cuda=cuda)
+
+
+def trained(
+    data: MultimodalDataset,
+    config: RunConfig,
+    method: str,
+    epochs: int = 2,
+    room: int | None = None,
+) -> Trainer:
     """Return a trainer after some epochs."""
-    trainer = make_trainer(config, data, _method(method))
+    trainer = make_trainer(config, data, _method(method), room)
     with as_in_a_run(config):
         for _ in range(epochs):
             trainer.run_epoch()
@@ -234,6 +247,14 @@ def same_bits(
     return _said(*(trained(data, config, method) for config in configs))
 
 
+def from_disk(section: Section, data: MultimodalDataset, execution: str) -> dict[str, Any]:
+    """Train with data on the device and with the same data read from disk, bit by bit."""
+    config = _config(section, "bf16", execution)
+    return _said(
+        trained(data, config, "boost_ogm"), trained(on_disk(data), config, "boost_ogm", room=0)
+    )
+
+
 def resumed(
     section: Section, data: MultimodalDataset, precision: str, execution: str, method: str
 ) -> dict[str, Any]:
@@ -268,15 +289,21 @@ def sync(section: Section) -> None:
                 config = make_config(section.checked, section.device, **how)
                 call: Callable[[], Any] = partial(without_waits, data, config, method)
                 section.part(f"{method}, {precision}, {execution}", call)
+        how = {"precision": "bf16", "execution": execution}
+        config = make_config(section.checked, section.device, **how)
+        call = partial(without_waits, on_disk(data), config, "baseline", 0)
+        section.part(f"baseline, bf16, {execution}, read from disk", call)
 
 
-def without_waits(data: MultimodalDataset, config: RunConfig, method: str) -> dict[str, Any]:
+def without_waits(
+    data: MultimodalDataset, config: RunConfig, method: str, room: int | None = None
+) -> dict[str, Any]:
     """Take the steps of a second epoch under torch's debug mode for synchronisation.
 
     In the first epoch graphs are captured and probes are made. The order of the items and all that
     is drawn for them cross over before the first batch, in one piece.
     """
-    trainer = make_trainer(config, data, method)
+    trainer = make_trainer(config, data, method, room)
     with as_in_a_run(config):
         trainer.run_epoch()
         trainer.epoch += 1

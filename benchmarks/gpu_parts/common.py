@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from asgml_core.config import ModelConfig, RunConfig
 from asgml_core.datasets.base import MultimodalDataset, Part
+from asgml_core.datasets.stored import Stored
 from asgml_core.datasets.transforms import Floats, Pictures
 from asgml_core.execution import arithmetic
 from asgml_core.models import build_model
@@ -236,13 +237,34 @@ def make_config(sizes: Sizes, device: torch.device, epochs: int = ENDLESS, **how
     return base.replace(train={"epochs": epochs, "batch_size": sizes.batch})
 
 
+def on_disk(data: MultimodalDataset) -> MultimodalDataset:
+    """Return the same data as rows that are read when they are asked for."""
+
+    def stored(part: Part) -> Part:
+        rows, hashes = torch.arange(len(part)), part.ids
+        inputs = {m: Stored(x.cpu().numpy(), rows, hashes) for m, x in part.inputs.items()}
+        return dataclasses.replace(part, inputs=inputs, labels=part.labels.cpu())
+
+    return dataclasses.replace(data, train=stored(data.train), test=stored(data.test))
+
+
 def make_trainer(
-    config: RunConfig, data: MultimodalDataset, method: str | Modulator = "baseline"
+    config: RunConfig,
+    data: MultimodalDataset,
+    method: str | Modulator = "baseline",
+    room: int | None = None,
 ) -> Trainer:
-    """Return a trainer as a run has it, with weights drawn from the config's seed."""
+    """Return a trainer as a run has it, with weights drawn from the config's seed.
+
+    Args:
+        config: the run.
+        data: its data.
+        method: its name in ``METHODS``, or itself.
+        room: bytes on the device for data on disk; with 0 they are read in every epoch.
+    """
     model = build_model(data.shapes, CLASSES, width=config.model.width, seed=config.seed)
     modulator = METHODS[method]() if isinstance(method, str) else method
-    return Trainer(config, data, model, modulator)
+    return Trainer(config, data, model, modulator, room)
 
 
 def as_in_a_run(config: RunConfig) -> Any:
