@@ -130,6 +130,7 @@ def run_all(given: argparse.Namespace) -> int:
             elif name not in COMPARING and beside is not None:
                 said["sections"]["compiled"] = beside.end()
                 beside = None
+                _write(given.out, said)  # the next section reads it
             left = end - time.monotonic()
             later = sum(PLAN[other] for other in planned[i + 1 :])
             if left < PLAN[name]:
@@ -201,10 +202,12 @@ class Process:
             said["status"] = "failed"
         elif found["results"] and all(v == NEEDS_CUDA for v in found["results"].values()):
             said["status"] = NEEDS_CUDA
+        lines = [line[:300] for line in self.log.read_text(errors="replace").splitlines()]
         if said["status"] not in (DONE, NEEDS_CUDA):
             said["exit status"] = code
-            lines = self.log.read_text(errors="replace").strip().splitlines()
             said["error"] = "\n".join(lines[-30:])
+        elif lines:  # warnings
+            said["log"] = lines[-20:]
         return {**said, **found}
 
     def end(self) -> dict[str, Any]:
@@ -246,7 +249,7 @@ def print_table(said: dict[str, Any]) -> None:
     """Print a line for every quantity and every check."""
     for name, section in said["sections"].items():
         print(f"\n{name}: {section['status']}, {section.get('seconds', 0)} s")
-        if section.get("error"):
+        if section.get("error", "").strip():
             print("    " + section["error"].splitlines()[-1][:150])
         for part, found in section.get("results", {}).items():
             for line in _lines(part, found):
