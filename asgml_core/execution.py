@@ -52,6 +52,21 @@ class Encode:
         self.batch_size = batch_size
         self._ready: dict[str, Callable[[Tensor], Tensor]] = {}
 
+    def prepare(self, inputs: Mapping[str, Tensor]) -> None:
+        """Capture or set up what training will call; nothing is trained, and no state changes.
+
+        Before the first epoch, since nobody else in the process may ask the GPU for memory while a
+        graph is captured, such as the thread that reads ahead.
+
+        Args:
+            inputs: a batch of the usual size, of every modality.
+        """
+        if self.execution == "eager":
+            return
+        with self._autocast(), torch.enable_grad():
+            for m, encoder in self.encoders.items():
+                self._ready[m] = self._prepared(encoder.train(), inputs[m])
+
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the features of the modalities in ``inputs``, in the order of the encoders."""
         if self.execution == "compile_graphs":
@@ -65,14 +80,12 @@ class Encode:
 
     def _features(self, m: str, encoder: nn.Module, x: Tensor) -> Tensor:
         usual = encoder.training and len(x) == self.batch_size and torch.is_grad_enabled()
-        if self.execution == "eager" or not usual:
+        if m not in self._ready or not usual:
             return encoder(x).float()
-        if m not in self._ready:
-            self._ready[m] = self._prepare(encoder, x)
         # A graph writes the next batch's features where it wrote these.
         return self._ready[m](x).float().clone()
 
-    def _prepare(self, encoder: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
+    def _prepared(self, encoder: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
         if self.execution == "graphs":
             return _captured(encoder, x)
         torch._dynamo.config.recompile_limit = MOST_COMPILED

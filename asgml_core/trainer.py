@@ -88,6 +88,7 @@ class Trainer:
         order = torch.arange(len(self.parts["train"]))
         self.batches = sum(1 for _ in batch_rows(order, train.batch_size))
         self.epoch = 0
+        self._prepared = config.execution == "eager"
         self._trained: set[str] = set()
         self.selections = Selections()
         self.steps: dict[str, Tensor] = {}
@@ -139,6 +140,7 @@ class Trainer:
         order = torch.randperm(
             len(self.parts["train"]), generator=generator(self.config.seed, "shuffle", self.epoch)
         )
+        self._prepare(order)
         recorder = StepRecorder()
         for batch, (inputs, labels) in enumerate(self._training_batches(order)):
             clock = self.clock(self.epoch, batch)
@@ -149,6 +151,13 @@ class Trainer:
         steps = recorder.table()
         self._check_finite(steps)
         return steps
+
+    def _prepare(self, order: Tensor) -> None:
+        usual = order[: self.config.train.batch_size]
+        if not self._prepared and len(usual) == self.config.train.batch_size:
+            for inputs, _ in self.feed.batches(self.parts["train"], [usual]):
+                self.encode.prepare(inputs)
+        self._prepared = True
 
     def _step(self, inputs: dict[str, Tensor], labels: Tensor, clock: Clock) -> dict[str, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
