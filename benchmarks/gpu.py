@@ -79,10 +79,10 @@ def run_section(given: argparse.Namespace) -> int:
     """Do one section in this process; 1 if a part of it failed."""
     faulthandler.enable()
     faulthandler.dump_traceback_later(max(given.seconds - 1, 1))  # shows where it hangs
-    from gpu_parts import checks, common, several, speed
+    from gpu_parts import checks, common, machine, several, speed
 
     work = {
-        "device": speed.device,
+        "device": machine.device,
         "compiled": speed.compiled,
         "correctness": checks.correctness,
         "sync": checks.sync,

@@ -30,6 +30,7 @@ from gpu_parts.common import (
     NEEDS_CUDA,
     Section,
     as_in_a_run,
+    check_execution,
     make_config,
     make_data,
     make_trainer,
@@ -105,6 +106,7 @@ def trained(
     with as_in_a_run(config):
         for _ in range(epochs):
             trainer.run_epoch()
+    check_execution(trainer)
     return trainer
 
 
@@ -306,6 +308,7 @@ def without_waits(
     trainer = make_trainer(config, data, method, room)
     with as_in_a_run(config):
         trainer.run_epoch()
+        check_execution(trainer)
         trainer.epoch += 1
         trainer.model.train()
         order = torch.randperm(len(trainer.parts["train"]))

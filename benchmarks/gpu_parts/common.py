@@ -287,6 +287,8 @@ class Steps:
         self.taken = 0
         part, size = trainer.parts["train"], trainer.config.train.batch_size
         order = torch.randperm(len(part), generator=generator(0, "shuffle", 1))
+        if prepare := getattr(trainer, "_prepare", None):  # graphs, as before an epoch
+            prepare(order)
         whole = [rows for rows in order.split(size) if len(rows) == size]
         draws = trainer.feed.draw(part, trainer.config.seed, 1)
         rows = itertools.islice(itertools.cycle(whole), most)
@@ -299,7 +301,15 @@ class Steps:
             inputs, labels = next(self._batches)
             recorder.add(take_step(trainer, inputs, labels, self.taken % trainer.batches))
             self.taken += 1
+        check_execution(trainer)
         trainer.optimizer.zero_grad(set_to_none=True)
+
+
+def check_execution(trainer: Trainer) -> None:
+    """Check that a trainer that has trained used its execution, and not the plain one instead."""
+    execution = trainer.config.execution
+    if execution != "eager" and set(trainer.encode._ready) != set(trainer.dataset.modalities):
+        raise RuntimeError(f"execution is {execution!r}, but the encoders ran without it.")
 
 
 def take_step(
