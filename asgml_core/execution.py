@@ -63,7 +63,7 @@ class Encode:
         """
         if self.execution == "eager":
             return
-        with self._autocast(), torch.enable_grad():
+        with torch.enable_grad():
             for m, encoder in self.encoders.items():
                 self._ready[m] = self._prepared(encoder.train(), inputs[m])
 
@@ -87,7 +87,7 @@ class Encode:
 
     def _prepared(self, encoder: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
         if self.execution == "graphs":
-            return _captured(encoder, x)
+            return _captured(encoder, x, self.half)
         torch._dynamo.config.recompile_limit = MOST_COMPILED
         torch._dynamo.config.fail_on_recompile_limit_hit = True
         mode = "reduce-overhead" if self.execution == "compile_graphs" else None
@@ -101,28 +101,35 @@ class Encode:
 
 
 class _Whole(nn.Module):
-    """A module around another, since capturing replaces the method that is called."""
+    """A module around another, since capturing replaces the method that is called.
 
-    def __init__(self, inside: nn.Module) -> None:
+    Autocast is entered here, so that backward is captured without it, as it is executed elsewhere.
+    """
+
+    def __init__(self, inside: nn.Module, half: bool) -> None:
         super().__init__()
         self.inside = inside
+        self.half = half
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.inside(x)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half, cache_enabled=False):
+            return self.inside(x)
 
 
-def _captured(encoder: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
+def _captured(encoder: nn.Module, x: Tensor, half: bool) -> Callable[[Tensor], Tensor]:
     with _kept_buffers(encoder):  # the batches that warm up are no training
-        return torch.cuda.make_graphed_callables(_Whole(encoder).train(), (x.clone(),))
+        return torch.cuda.make_graphed_callables(_Whole(encoder, half).train(), (x.clone(),))
 
 
 @contextlib.contextmanager
 def _kept_buffers(module: nn.Module) -> Iterator[None]:
     before = [buffer.clone() for buffer in module.buffers()]
-    yield
-    with torch.no_grad():
-        for buffer, value in zip(module.buffers(), before, strict=True):
-            buffer.copy_(value)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(module.buffers(), before, strict=True):
+                buffer.copy_(value)
 
 
 @contextlib.contextmanager

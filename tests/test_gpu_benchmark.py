@@ -63,6 +63,7 @@ def spreads(found: object) -> list[dict]:
     return [spread for value in found.values() for spread in spreads(value)]
 
 
+@pytest.mark.slow
 def test_every_section_is_done_or_needs_a_gpu(tried) -> None:
     done, said = tried
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,6 +77,7 @@ def test_every_section_is_done_or_needs_a_gpu(tried) -> None:
     assert "commit" in said
 
 
+@pytest.mark.slow
 def test_times_have_a_number_and_quartiles(tried) -> None:
     sections = tried[1]["sections"]
     for name in ("device", "steps", "run", "methods", "several", "study"):
@@ -86,11 +88,20 @@ def test_times_have_a_number_and_quartiles(tried) -> None:
             assert 0 < spread["low"] <= spread["median"] <= spread["high"]
 
 
+@pytest.mark.slow
 def test_what_needs_a_gpu_says_so(tried) -> None:
     sections = tried[1]["sections"]
     assert sections["steps"]["results"]["bf16, graphs, deterministic"] == "needs CUDA"
     assert sections["correctness"]["results"]["resumed, eager, fp32, boost_ogm_ge"]["ok"] is True
     assert "graphs against eager, fp32, baseline: needs CUDA" in tried[0].stdout
+
+
+def test_it_needs_torch_and_torchvision_alone(tmp_path: Path) -> None:
+    done, said = started(tmp_path, "--sections", "device", "sync")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert said["sections"]["device"]["status"] == "done"
+    assert said["sections"]["sync"]["status"] == "needs CUDA"
+    assert all(spread["n"] >= 2 for spread in spreads(said["sections"]["device"]["results"]))
 
 
 def test_a_section_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
