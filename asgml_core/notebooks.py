@@ -42,6 +42,8 @@ class Settings:
         epochs: another number of epochs than the profile's; ``None`` keeps it.
         data: path of the data file or folder; ``None`` looks in the data folders.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+        precision: ``"fp32"`` or ``"bf16"``.
+        execution: of training; on a GPU ``"graphs"`` is faster, with the same results.
         workers: processes; ``None`` means one for each core.
         outputs: folder for the runs; ``None`` means one named after the settings.
         again: compute anew what is there already, such as after a change of the code.
@@ -56,6 +58,8 @@ class Settings:
     epochs: int | None = None
     data: str | None = None
     device: str = "cpu"
+    precision: str = "fp32"
+    execution: str = "eager"
     workers: int | None = None
     outputs: str | None = None
     again: bool = False
@@ -91,6 +95,8 @@ class Settings:
             epochs=self.epochs,
             options=options,
             device=self.device,
+            precision=self.precision,
+            execution=self.execution,
         )
 
     def folder(self) -> Path:
@@ -102,6 +108,9 @@ class Settings:
             name += f"-{self.epochs}epochs"
         if self.device != "cpu":
             name += f"-{self.device.replace(':', '')}"
+        for setting, usual in ((self.precision, "fp32"), (self.execution, "eager")):
+            if setting != usual:
+                name += f"-{setting}"
         return outputs_folder() / name
 
     def configs(self, names: Sequence[str]) -> list[RunConfig]:

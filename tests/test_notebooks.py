@@ -55,12 +55,22 @@ def test_a_notebook_may_have_a_parameter_of_its_own() -> None:
         ({"epochs": 0}, "epochs is 0, but must be a whole number of 1 or more"),
         ({"workers": -1}, "workers is -1"),
         ({"device": 3}, "device is 3, but must be text"),
+        ({"precision": "half"}, "precision is 'half'"),
+        ({"execution": "graphs"}, "CUDA graphs need a GPU"),
         ({"dataset": "arrays"}, "data must be the path"),
     ],
 )
 def test_impossible_parameters_are_refused(given: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         notebooks.settings(given)
+
+
+def test_runs_of_other_settings_have_a_folder_of_their_own() -> None:
+    folders = [
+        notebooks.settings(given).folder().name
+        for given in ({}, {"precision": "bf16"}, {"epochs": 3, "execution": "compile"})
+    ]
+    assert folders == ["synth-demo", "synth-demo-bf16", "synth-demo-3epochs-compile"]
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "params").rglob("*.yaml")), ids=str)
