@@ -93,6 +93,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         default="eager",
         help="of training: eager, graphs, compile or compile_graphs (default: eager)",
     )
+    parser.add_argument(
+        "--fast", action="store_true", help="let a GPU choose its kernels; other bits every time"
+    )
     parser.add_argument("--protocol", default="honest", help="honest or paper (default: honest)")
     parser.add_argument("--outputs", help="folder for the runs (default: outputs)")
     parser.add_argument("--again", action="store_true", help="compute anew what is there already")
@@ -128,6 +131,7 @@ def _run(parsed: argparse.Namespace) -> None:
         device=parsed.device,
         precision=parsed.precision,
         execution=parsed.execution,
+        deterministic=not parsed.fast,
         protocol=parsed.protocol,
     )
     record = run(study.config(parsed.name, base), parsed.outputs, again=parsed.again)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from asgml_core import RunRecord
 from asgml_core.cli import main
 
 
@@ -66,7 +67,9 @@ def test_run_then_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_another_precision_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["run", "audio_only", "--epochs", "1", "--outputs", str(tmp_path)]
-    assert main([*arguments, "--precision", "bf16"]) == 0
+    assert main([*arguments, "--precision", "bf16", "--fast"]) == 0
+    record = RunRecord.load(tmp_path / "sweep" / "audio_only_seed42")
+    assert record.values["config"]["deterministic"] is False
     assert "encoders computed in bf16, executed as eager" in capsys.readouterr().out
     assert main([*arguments, "--execution", "graphs", "--again"]) == 1
     assert "CUDA graphs need a GPU" in capsys.readouterr().err
