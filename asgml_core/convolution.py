@@ -120,25 +120,36 @@ def _products(
         stride: in both directions.
         padding: zeros on each side.
     """
-    count, height, width, channels = x.shape
-    outputs, size, _, _ = weight.shape
-    _, y_height, y_width, _ = y.shape
     # One call a view: at these sizes a call costs as much as the numbers it is for.
+    for of_x, of_weight, of_y in _views(x.shape, weight.shape, y.shape, stride, padding):
+        yield x.as_strided(*of_x), weight.as_strided(*of_weight), y.as_strided(*of_y)
+
+
+@functools.lru_cache(1024)
+def _views(
+    x: torch.Size, weight: torch.Size, y: torch.Size, stride: int, padding: int
+) -> list[tuple[tuple[Any, Any, int], ...]]:
+    """Return shape, strides and offset of each product's three views."""
+    count, height, width, channels = x
+    outputs, size, _, _ = weight
+    _, y_height, y_width, _ = y
+    of_x, of_weight = (height * width * channels, 1), (size * size * channels, 1)
+    of_y = (count, outputs), (y_height * y_width * outputs, 1)
+    views = []
     for to_row, row, tap_row, rows in _seen(height, y_height, size, stride, padding):
         for i in range(rows):
             for to_column, column, tap, n in _seen(width, y_width, size, stride, padding):
                 near = n * channels
-                at = ((row + i) * width + column) * channels
-                tap_at = ((tap_row + i) * size + tap) * channels
-                to = (to_row * y_width + to_column) * outputs
-                yield (
-                    x.as_strided((count, near), (height * width * channels, 1), at),
-                    weight.as_strided((outputs, near), (size * size * channels, 1), tap_at),
-                    y.as_strided((count, outputs), (y_height * y_width * outputs, 1), to),
+                views.append(
+                    (
+                        ((count, near), of_x, ((row + i) * width + column) * channels),
+                        ((outputs, near), of_weight, ((tap_row + i) * size + tap) * channels),
+                        (*of_y, (to_row * y_width + to_column) * outputs),
+                    )
                 )
+    return views
 
 
-@functools.cache
 def _seen(
     length: int, places: int, size: int, stride: int, padding: int
 ) -> tuple[tuple[int, int, int, int], ...]:

@@ -86,6 +86,8 @@ def _result(config: RunConfig, future: Future, failures: list[str]) -> RunRecord
 
 
 _queue: Any = None
+#: What decides the data of this process's last run, and these data.
+_last_data: tuple[Any, Any] = (None, None)
 
 
 def _start(queue: Any) -> None:
@@ -103,9 +105,21 @@ def _work(config: RunConfig, outputs: str | Path | None, again: bool) -> RunReco
         _queue.put(epoch - told)
         told = epoch
 
-    record = run(config, outputs, again=again, progress=tell)
+    record = run(config, outputs, again=again, progress=tell, dataset=_data(config))
     _queue.put(config.train.epochs - told)
     return record
+
+
+def _data(config: RunConfig) -> Any:
+    """Return the data of a run; those of the run before it, where they are the same."""
+    from asgml_core.datasets import load
+
+    global _last_data
+    decisive = (config.data, config.seed, config.protocol)
+    if _last_data[0] != decisive:
+        _last_data = (None, None)  # two would need twice the memory
+        _last_data = (decisive, load(config))
+    return _last_data[1]
 
 
 class _Bar:

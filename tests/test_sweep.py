@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from asgml_core import profile, run, run_all, study
+from asgml_core import profile, run, run_all, study, sweep
 from asgml_core.config import MethodConfig
+from asgml_core.datasets import load
 from asgml_core.sweep import SweepError
 
 
@@ -42,3 +43,17 @@ def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
     one = configs(1)[0]
     with pytest.raises(ValueError, match="two of the runs are called 'baseline_seed2'"):
         run_all([one, one], tmp_path)
+
+
+def test_a_worker_loads_the_data_of_equal_runs_once() -> None:
+    base, other = configs(2)
+    first = sweep._data(base)
+    assert sweep._data(other) is first  # another method on the same data
+    assert sweep._data(other.replace(device="cuda")) is first
+    for changed in (
+        other.replace(seed=3),
+        other.replace(data={"hold_out": 0.2}),
+        other.replace(data={"modalities": ("audio",)}),
+        other.replace(protocol="paper"),
+    ):
+        assert sweep._data(changed).fingerprint == load(changed).fingerprint != first.fingerprint
