@@ -141,6 +141,13 @@ tables.shown(overhead)
 # %%
 tables.shown(results.read("overhead_cremad", at).set_index("method"))
 
+# %% [markdown]
+# And at that batch, the dearest ones: noise, which draws a normal number for every weight, and staleness, which
+# keeps copies of gradients. A run of ours pays a method and the telemetry.
+
+# %%
+tables.shown(results.read("overhead_cremad_64", at).set_index("method"))
+
 # %% tags=["hide-input"]
 results.provenance("overhead_cremad", at)
 
@@ -232,6 +239,8 @@ results.provenance("startup", at)
 #   instructions, other memory.
 # - The official loop was written to be read beside a paper, and on GPUs with 32 loading processes. That it
 #   waits for numbers matters more there than here; that it decodes every item anew is not in these steps.
+# - These are numbers of a CPU. `python benchmarks/gpu.py` checks a GPU against the CPU and then measures steps,
+#   runs and several runs at once there; no GPU has been measured yet.
 # - A faster step is no better method. What a method does to accuracy is on the other pages.
 #
 # ```{admonition} Exercise
