@@ -155,8 +155,8 @@ tables.shown(tables.steadiness(replayed, batches))
 # %% [markdown]
 # The gradient part is steady. The loss part is not: it is the difference of two losses, each of a single
 # batch, and it jumps from one step to the next without memory. It decides the rounding. So on the
-# default data the periods are 2 and 2 at some readings and 1 and 3 at others, and after the first epoch
-# or two it is close to a coin toss which modality gets the 3.
+# default data the periods are 2 and 2 at some readings and 1 and 3 at others, and which modality gets
+# the 3 hangs on the losses of two batches.
 #
 # The log saw "no differential effect". There is one, but is it the right one? The next table counts
 # whom the longer period went to: the modality whose probe was ahead on the test part after that epoch,
