@@ -62,7 +62,7 @@ def run(
             so that a killed run loses no more; 0 writes one after every epoch. No result changes.
         room: bytes of a prepared cache to keep on the device; ``None`` is half of its memory. What
             does not fit is read from disk in every epoch. No result changes.
-        dataset: what :func:`asgml_core.datasets.load` gave for the same data, seed and protocol, to
+        dataset: what ``asgml_core.datasets.load`` gave for the same data, seed and protocol, to
             spare loading it again.
 
     Returns:

@@ -138,18 +138,20 @@ def study_costs(table: pd.DataFrame) -> Figure:
     """
     figure, ax = plt.subplots(figsize=(9, 0.42 * len(table) + 1.1))
     places = np.arange(len(table))[::-1]
-    seconds = table["seconds a run"].to_numpy(dtype=float)
-    around = [seconds - table["seconds a run, low"], table["seconds a run, high"] - seconds]
-    ax.errorbar(seconds, places, xerr=np.abs(around), fmt="o", ms=5, lw=1.2, color=MEASURED,
+    per, unit = (3600, "hours") if table["seconds a run"].min() > 7200 else (1, "seconds")
+    times = table["seconds a run"].to_numpy(dtype=float) / per
+    low, high = (table[f"seconds a run, {end}"].to_numpy() / per for end in ("low", "high"))
+    around = [times - low, high - times]
+    ax.errorbar(times, places, xerr=np.abs(around), fmt="o", ms=5, lw=1.2, color=MEASURED,
                 label="measured, scaled up to a run")  # fmt: skip
-    roofline = table["roofline, seconds a run"].to_numpy(dtype=float)
+    roofline = table["roofline, seconds a run"].to_numpy(dtype=float) / per
     ax.plot(roofline, places, "D", ms=4.5, mfc="white", color=PUBLISHED,
             label="convolutions and matrix products alone")  # fmt: skip
-    ax.hlines(places, roofline, seconds, color=PUBLISHED, lw=0.8)
+    ax.hlines(places, roofline, times, color=PUBLISHED, lw=0.8)
     ax.set_yticks(places, [str(row) for row in table.index])
     ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.set(xscale="log", xlabel="seconds a run")
+    ax.set(xscale="log", xlabel=f"{unit} a run")
     _plain_numbers(ax.xaxis)
-    ax.margins(x=0.1)
+    ax.set_xlim(roofline.min() / 1.5, times.max() * 1.5)
     figure.legend(loc="outside upper left", ncols=2)
     return figure
