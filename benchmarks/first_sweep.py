@@ -11,7 +11,7 @@ with their provenance. Runs are kept in ``outputs``, so that it can be stopped a
 
 from __future__ import annotations
 
-import argparse
+import over_seeds
 
 from asgml_core import profile, results, run_all, study, tables
 from asgml_core.paths import outputs_folder
@@ -19,14 +19,7 @@ from asgml_core.profiles import profile_name
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="synth", help="synth or grid (default: synth)")
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", default=study.SEEDS, help="the study's five"
-    )
-    parser.add_argument("--workers", type=int, help="processes; one for each core by default")
-    parser.add_argument("--data", help="the data file; looked for in the data folders")
-    given = parser.parse_args()
+    given = over_seeds.parser(__doc__).parse_args()
     options = {"path": given.data} if given.data else {}
     plan = []
     for seed in given.seeds:
@@ -34,8 +27,7 @@ def main() -> None:
         plan += [study.config(name, base) for name in tables.sweep_names()]
     folder = outputs_folder() / f"{given.dataset}-{profile_name(given.dataset)}"
     records = run_all(plan, folder, workers=given.workers)
-    seeds = " ".join(map(str, given.seeds))
-    command = f"python benchmarks/first_sweep.py --dataset {given.dataset} --seeds {seeds}"
+    command = over_seeds.command("first_sweep", given)
     came_from = results.came_from(command, records)
     measured = tables.first_sweep(records)
     print(results.write(f"first_sweep_{given.dataset}", measured, came_from))

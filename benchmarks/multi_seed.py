@@ -11,8 +11,9 @@ of the last. Runs are kept in ``outputs``, so that it can be stopped and started
 
 from __future__ import annotations
 
-import argparse
 import time
+
+import over_seeds
 
 from asgml_core import profile, results, run_all, study, tables
 from asgml_core.paths import outputs_folder
@@ -20,13 +21,7 @@ from asgml_core.profiles import profile_name
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="synth", help="synth or grid (default: synth)")
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", default=study.SEEDS, help="the study's five"
-    )
-    parser.add_argument("--workers", type=int, help="processes; one for each core by default")
-    parser.add_argument("--data", help="the data file; looked for in the data folders")
+    parser = over_seeds.parser(__doc__)
     parser.add_argument("--precision", default="fp32", help="fp32 or bf16 (default: fp32)")
     given = parser.parse_args()
     options = {"path": given.data} if given.data else {}
@@ -38,10 +33,9 @@ def main() -> None:
     started = time.perf_counter()
     records = run_all(plan, folder, workers=given.workers)
     elapsed = round(time.perf_counter() - started, 1)
-    seeds = " ".join(map(str, given.seeds))
     command = (
-        f"python benchmarks/multi_seed.py --dataset {given.dataset} --seeds {seeds} "
-        f"--workers {given.workers} --precision {given.precision}"
+        over_seeds.command("multi_seed", given)
+        + f" --workers {given.workers} --precision {given.precision}"
     )
     came_from = results.came_from(command, records) | {"elapsed": elapsed}
     name = f"multi_seed_{given.dataset}"

@@ -11,8 +11,7 @@ so that it can be stopped and started again.
 
 from __future__ import annotations
 
-import argparse
-
+import over_seeds
 import pandas as pd
 
 from asgml_core import profile, results, run_all, study
@@ -38,14 +37,7 @@ def row(seed: int, records: dict[str, RunRecord]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="synth", help="synth or grid (default: synth)")
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", default=study.SEEDS, help="the study's five"
-    )
-    parser.add_argument("--workers", type=int, help="processes; one for each core by default")
-    parser.add_argument("--data", help="the data file; looked for in the data folders")
-    given = parser.parse_args()
+    given = over_seeds.parser(__doc__).parse_args()
     options = {"path": given.data} if given.data else {}
     records = {}
     for precision in PRECISIONS:
@@ -63,8 +55,7 @@ def main() -> None:
         [row(seed, dict(zip(PRECISIONS, both, strict=True)))
          for seed, both in zip(given.seeds, pairs, strict=True)]
     )  # fmt: skip
-    seeds = " ".join(map(str, given.seeds))
-    command = f"python benchmarks/precision.py --dataset {given.dataset} --seeds {seeds}"
+    command = over_seeds.command("precision", given)
     came_from = results.came_from(command, [r for runs in records.values() for r in runs])
     print(results.write(f"precision_{given.dataset}", table, came_from))
     for selection in ("validation", "last"):
