@@ -24,24 +24,40 @@ SMALL_IF_WIDE, WIDE = 16, 128
 
 
 class Conv2d(nn.Conv2d):
-    """``torch.nn.Conv2d`` without bias, in another way where the output is small and on a CPU.
+    """``torch.nn.Conv2d``, in another way where the output is small and on a CPU.
 
     Both ways give the same numbers up to rounding. Small maps are computed in float32, under
-    autocast too: the products are too small to gain from less.
+    autocast too: the products are too small to gain from less. Groups, dilation, padding other than
+    zeros, and what differs between height and width are always torch's.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, C, H, W)`` to ``(B, O, H', W')``."""
-        if x.device.type != "cpu" or torch.compiler.is_compiling():
-            return super().forward(x)
-        stride, padding, size = self.stride[0], self.padding[0], self.kernel_size[0]
-        places = _places(x.shape[2], size, stride, padding) * _places(
-            x.shape[3], size, stride, padding
-        )
-        if places > (SMALL_IF_WIDE if self.in_channels >= WIDE else SMALL):
+        # Compilers and torch.func look inside an operator, and know torch's own.
+        looked_into = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        if x.device.type != "cpu" or looked_into or not self._is_small(x):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
-            return convolve_small(x.to(self.weight.dtype), self.weight, stride, padding)
+            x = x.to(self.weight.dtype)
+            y = convolve_small(x, self.weight, self.stride[0], self.padding[0])
+            return y if self.bias is None else y + self.bias[:, None, None]
+
+    def _is_small(self, x: Tensor) -> bool:
+        size, stride, padding = self.kernel_size[0], self.stride[0], self.padding[0]
+        most = SMALL_IF_WIDE if self.in_channels >= WIDE else SMALL
+        return (
+            x.dim() == 4
+            and self._places(x, size, stride, padding) <= most
+            and (self.groups, self.padding_mode, *self.dilation) == (1, "zeros", 1, 1)
+            and (size, stride, padding) == (self.kernel_size[1], self.stride[1], self.padding[1])
+        )
+
+    @staticmethod
+    def _places(x: Tensor, size: int, stride: int, padding: int | str) -> float:
+        if isinstance(padding, str):  # "same" or "valid"
+            return float("inf")
+        height, width = (_places(length, size, stride, padding) for length in x.shape[2:])
+        return height * width
 
 
 def convolve_small(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:

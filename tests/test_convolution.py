@@ -111,6 +111,43 @@ def test_a_network_says_the_same_with_and_without(monkeypatch, precision):
         assert float((a - b).norm() / b.norm()) < bound
 
 
+SETTINGS = {
+    "bias": {"bias": True, "padding": 1},
+    "groups": {"groups": 2, "padding": 1},
+    "dilation": {"dilation": 2, "padding": 2},
+    "reflected": {"padding": 1, "padding_mode": "reflect"},
+    "same": {"padding": "same"},
+    "valid": {"padding": "valid"},
+    "oblong stride": {"stride": (1, 2), "padding": 1},
+    "oblong padding": {"padding": (0, 1)},
+    "oblong kernel": {"kernel_size": (1, 3), "padding": (0, 1)},
+}
+
+
+@pytest.mark.parametrize("given", SETTINGS.values(), ids=list(SETTINGS))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_layer_is_torch_s_layer_in_every_setting(given, dtype):
+    layers = []
+    for kind in (nn.Conv2d, Conv2d):
+        torch.manual_seed(0)
+        layers.append(kind(4, 6, **{"kernel_size": 3, **given}, dtype=dtype))
+    for shape in ((2, 4, 3, 3), (2, 4, 4, 4), (4, 3, 3)):
+        x = drawn(*shape, dtype=dtype)
+        expected, found = (layer(x) for layer in layers)
+        torch.testing.assert_close(found, expected)
+        for layer, y in zip(layers, (expected, found), strict=True):
+            layer.zero_grad()
+            y.square().sum().backward()
+        for a, b in zip(*(layer.parameters() for layer in layers), strict=True):
+            torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_torch_func_may_look_inside():
+    layer, x = Conv2d(4, 6, 3, padding=1, bias=False), drawn(5, 2, 4, 2, 2, dtype=torch.float32)
+    expected = torch.stack([layer(part) for part in x])
+    torch.testing.assert_close(torch.func.vmap(layer)(x), expected)
+
+
 def test_only_small_maps_are_computed_so(monkeypatch):
     called = []
     monkeypatch.setattr(convolution, "convolve_small", lambda x, *rest: called.append(x.shape) or x)
