@@ -202,7 +202,7 @@ figures.save(figures.scaling(scaling, fits), "performance/scaling")
 # How much of the machine is used? The multiplications and additions of convolutions and matrix products, counted
 # one by one, over the time, and that over the speed of large square matrix products, the best case
 # on the same threads (for bf16 that of the faster precision). A convolution that does not multiply
-# the zeros of its padding is counted as if it did, so on small maps a share may be a little too good.
+# the zeros of its padding is counted as if it did, so where the maps are small a share can pass 100 %.
 
 # %%
 roofline = scaling.set_index(["axis", "value", "precision"])
