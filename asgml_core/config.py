@@ -11,9 +11,12 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from asgml_core.checks import check_count, check_flag, check_number, check_one_of
+
+Precision = Literal["fp32", "bf16"]
+Execution = Literal["eager", "graphs", "compile", "compile_graphs"]
 
 #: What a named source takes from the run itself, so that it is not an option of its own.
 FROM_RUN = ("self", "seed")
@@ -182,8 +185,8 @@ class RunConfig:
     device: str = "cpu"
     threads: int = 1
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    execution: Literal["eager", "graphs", "compile", "compile_graphs"] = "eager"
+    precision: Precision = "fp32"
+    execution: Execution = "eager"
     deterministic: bool = True
 
     def __post_init__(self) -> None:
@@ -196,9 +199,9 @@ class RunConfig:
         check_one_of("protocol", self.protocol, ("honest", "paper"))
         check_count("threads", self.threads, high=1024)
         check_one_of("memory_format", self.memory_format, ("channels_last", "contiguous"))
-        check_one_of("precision", self.precision, ("fp32", "bf16"))
-        ways = ("eager", "graphs", "compile", "compile_graphs")
-        if "graphs" in check_one_of("execution", self.execution, ways) and self.device == "cpu":
+        check_one_of("precision", self.precision, get_args(Precision))
+        check_one_of("execution", self.execution, get_args(Execution))
+        if "graphs" in self.execution and self.device == "cpu":
             raise ValueError(
                 f"execution is {self.execution!r}, but CUDA graphs need a GPU and device is 'cpu'; "
                 "choose execution 'eager' or 'compile', or device 'cuda'."

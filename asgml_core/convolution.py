@@ -43,21 +43,14 @@ class Conv2d(nn.Conv2d):
             return y if self.bias is None else y + self.bias[:, None, None]
 
     def _is_small(self, x: Tensor) -> bool:
-        size, stride, padding = self.kernel_size[0], self.stride[0], self.padding[0]
-        most = SMALL_IF_WIDE if self.in_channels >= WIDE else SMALL
-        return (
-            x.dim() == 4
-            and self._places(x, size, stride, padding) <= most
-            and (self.groups, self.padding_mode, *self.dilation) == (1, "zeros", 1, 1)
-            and (size, stride, padding) == (self.kernel_size[1], self.stride[1], self.padding[1])
-        )
-
-    @staticmethod
-    def _places(x: Tensor, size: int, stride: int, padding: int | str) -> float:
-        if isinstance(padding, str):  # "same" or "valid"
-            return float("inf")
-        height, width = (_places(length, size, stride, padding) for length in x.shape[2:])
-        return height * width
+        if x.dim() != 4 or isinstance(self.padding, str):  # "same" or "valid"
+            return False
+        one, other = zip(self.kernel_size, self.stride, self.padding, strict=True)
+        plain = (self.groups, self.padding_mode, *self.dilation) == (1, "zeros", 1, 1)
+        if one != other or not plain:
+            return False
+        places = _places(x.shape[2], *one) * _places(x.shape[3], *one)
+        return places <= (SMALL_IF_WIDE if self.in_channels >= WIDE else SMALL)
 
 
 def convolve_small(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:

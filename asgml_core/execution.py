@@ -13,13 +13,12 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Execution = Literal["eager", "graphs", "compile", "compile_graphs"]
-Precision = Literal["fp32", "bf16"]
+from asgml_core.config import Execution, Precision
 
 #: Kinds of batch that are compiled in one process, such as the modalities of several networks.
 MOST_COMPILED = 64
@@ -175,7 +174,7 @@ def keep_memory() -> None:
     """Let this process keep the memory it frees, for good; elsewhere than with glibc do nothing.
 
     A step frees all that the next one needs again. Given back to the system in between, each page
-    is handed out anew and filled with zeros: about a twentieth of a step's time.
+    would be handed out anew and filled with zeros.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

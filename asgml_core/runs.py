@@ -387,7 +387,7 @@ class _Events:
     def _add(self, values: dict[str, float], step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        # All of a step in one event: an event for each value would take a fifth of a second a run.
+        # All of a step in one event: a run has tens of thousands of values.
         scalars = [
             Summary.Value(tag=name, simple_value=value)
             for name, value in values.items()

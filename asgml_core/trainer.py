@@ -192,8 +192,7 @@ class Trainer:
         norms = {}
         for m in modalities:
             gradients = [p.grad for p in self.groups[m] if p.grad is not None]
-            none = torch.zeros((), device=self.device)
-            norms[m] = gradient_norm(gradients) if gradients else none
+            norms[m] = gradient_norm(gradients, self.device)
         return norms
 
     def _training_batches(self, order: Tensor) -> Iterator[Batch]:

@@ -102,7 +102,8 @@ class Updates:
         self, optimizer: torch.optim.Optimizer, m: str, parameters: Iterable[Tensor]
     ) -> Tensor:
         group = _group(optimizer, m)
-        return gradient_norm([self._movement(p, optimizer.state[p], group) for p in parameters])
+        moved = [self._movement(p, optimizer.state[p], group) for p in parameters]
+        return gradient_norm(moved, self._weights[m][0].device)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the memory of the second optimizer."""
@@ -119,6 +120,9 @@ def _group(optimizer: torch.optim.Optimizer, name: str) -> dict[str, Any]:
 
 def sgd_movement(parameter: Tensor, state: State, group: Mapping[str, Any]) -> Tensor:
     """Return by what a step of SGD moved a parameter, over the learning rate.
+
+    Without momentum the decay is that of the weights at hand: after the step it is off by a share
+    of ``lr * weight_decay`` of itself.
 
     Args:
         parameter: with its gradient.

@@ -61,9 +61,14 @@ def norms_of(gradients: Sequence[Tensor]) -> Tensor:
     return torch.stack(norms)
 
 
-def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """Return the Euclidean norm of all gradients together, 0-dim; 0 where there are none."""
-    return norms_of(gradients).norm() if gradients else torch.zeros(())
+def gradient_norm(gradients: Sequence[Tensor], device: torch.device | None = None) -> Tensor:
+    """Return the Euclidean norm of all gradients together, 0-dim.
+
+    Args:
+        gradients: of any shapes; where there are none the norm is 0.
+        device: where that 0 is; by default on the CPU.
+    """
+    return norms_of(gradients).norm() if gradients else torch.zeros((), device=device)
 
 
 def set_rate_factor(
@@ -138,7 +143,7 @@ class Random(nn.Module):
 
     def normal_like(self, tensor: Tensor) -> Tensor:
         """Return standard normal numbers of a tensor's shape; the next call overwrites them."""
-        # One piece of memory for all: a fresh one costs a third of the drawing itself.
+        # One piece of memory for all: the system would fill a fresh one with zeros first.
         count, scratch = tensor.numel(), self._scratch
         if scratch is None or scratch.numel() < count or not _alike(scratch, tensor):
             scratch = self._scratch = torch.empty(count, dtype=tensor.dtype, device=tensor.device)

@@ -131,7 +131,9 @@ def steps(trainer: Trainer) -> None:
             method._called.add("epoch_end")
         for batch, (inputs, labels) in enumerate(trainer._training_batches(order)):
             with NoCopies() if watched else contextlib.nullcontext():
-                trainer._step(dict(inputs), labels, trainer.clock(epoch, batch))
+                record = trainer._step(dict(inputs), labels, trainer.clock(epoch, batch))
+            # They are read once an epoch, in one piece.
+            assert {value.device.type for value in record.values()} == {"cuda"}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name} {row.label}".strip())
