@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from asgml_core import results
-from asgml_core.config import RunConfig
+from asgml_core.config import Execution, RunConfig
 from asgml_core.datasets import MultimodalDataset, Part
 from asgml_core.execution import arithmetic
 from asgml_core.models import build_model
@@ -53,7 +53,7 @@ def add_precision(to: argparse.ArgumentParser) -> None:
 
 
 def add_execution(to: argparse.ArgumentParser) -> None:
-    ways = ("eager", "graphs", "compile", "compile_graphs")
+    ways = get_args(Execution)
     to.add_argument("--execution", choices=ways, default="eager", help="of ours (default: eager)")
     to.add_argument("--fast", action="store_true", help="let cuDNN choose; other last bits")
 

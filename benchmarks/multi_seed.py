@@ -3,10 +3,10 @@
     python benchmarks/multi_seed.py [--dataset grid] [--seeds 42 0] [--workers 2] [--data FILE]
                                     [--precision bf16]
 
-On the dataset's default profile. Writes ``book/results/multi_seed_<dataset>.csv`` and a summary of
-it with their provenance, where ``elapsed`` is the time from the start of the first run to the end
-of the last. Runs are kept in ``outputs``, so that it can be stopped and started again; then
-``elapsed`` is of what was left.
+On the dataset's default profile. Writes ``book/results/multi_seed_<dataset>.csv``, a summary of it,
+and the differences from the baseline of the same seed, with their provenance, where ``elapsed`` is
+the time from the start of the first run to the end of the last. Runs are kept in ``outputs``, so
+that it can be stopped and started again; then ``elapsed`` is of what was left.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> None:
     measured = tables.accuracies(records)
     print(results.write(name, measured, came_from))
     print(results.write(f"{name}_summary", tables.summary(measured), came_from))
+    print(results.write(f"{name}_differences", tables.from_baseline(measured), came_from))
     print(f"{len(records)} runs in {elapsed / 60:.1f} minutes")
 
 

@@ -156,6 +156,16 @@ def test_a_summary_is_mean_and_deviation_over_seeds() -> None:
     assert one.to_numpy().tolist() == [["b", "50.0", "10.0"], ["a", "80.0", ""]]
 
 
+def test_differences_are_from_the_baseline_of_the_same_seed() -> None:
+    measured = pd.DataFrame(
+        {"run": ["a", "baseline", "baseline", "a"], "seed": [1, 1, 2, 2],
+         "validation": [0.5, 0.4, 0.8, 0.7], "last": [0.6, 0.5, 0.9, 0.94]}
+    )  # fmt: skip
+    table = tables.from_baseline(measured)
+    assert list(table.columns) == ["run", "validation", "validation, error", "last", "last, error"]
+    assert table.to_numpy().tolist() == [["a", 0.0, 10.0, 7.0, 3.0]]
+
+
 def test_sentences_are_shown_whole() -> None:
     sentence = "a sentence of more than fifty characters, which pandas would cut short"
     words = tables.words(pd.DataFrame({"said": [sentence], "verdict": ["holds"]}))

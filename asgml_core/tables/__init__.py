@@ -9,7 +9,14 @@ from asgml_core.tables.caches import (
     shares_right,
     splits,
 )
-from asgml_core.tables.data import accuracies, classes, parts, phenomenon, summary
+from asgml_core.tables.data import (
+    accuracies,
+    classes,
+    from_baseline,
+    parts,
+    phenomenon,
+    summary,
+)
 from asgml_core.tables.diagnosis import (
     aim,
     by_modality,
@@ -56,6 +63,7 @@ __all__ = [
     "expected_movement",
     "first_sweep",
     "folders",
+    "from_baseline",
     "gaps",
     "identical",
     "last_readings",

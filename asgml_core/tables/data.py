@@ -63,6 +63,23 @@ def accuracies(records: Sequence[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def from_baseline(measured: pd.DataFrame) -> pd.DataFrame:
+    """Return each run's difference from the baseline of its seed, in points, by selection.
+
+    The mean over seeds, and its standard error.
+
+    Args:
+        measured: as :func:`accuracies` returns it, with a run ``baseline`` for every seed.
+    """
+    columns: dict[str, pd.Series] = {}
+    for selection in ("validation", "last"):
+        by_run = 100 * measured.pivot(index="seed", columns="run", values=selection)
+        apart = by_run.sub(by_run["baseline"], axis=0).drop(columns="baseline")
+        columns[selection], columns[f"{selection}, error"] = apart.mean(), apart.sem()
+    runs = [run for run in dict.fromkeys(measured["run"]) if run != "baseline"]
+    return pd.DataFrame(columns).loc[runs].round(2).rename_axis("run").reset_index()
+
+
 def summary(measured: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over seeds of each run in per cent, with the sample deviation if it has one.
 
