@@ -12,6 +12,9 @@ from typing import Any
 class AsgmlError(Exception):
     """The base of this package's own errors: their message is all that a user needs."""
 
+    #: Whether what comes next should have a fresh process.
+    spoils_process = False
+
 
 def check_one_of(name: str, value: Any, options: Iterable[Any]) -> Any:
     """Return ``value`` if it is one of ``options``.

@@ -7,6 +7,7 @@ A run is decided by its config, the data and the code, and by nothing else. ``Ru
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -28,13 +29,18 @@ def check_options(where: str, function: Callable, options: Mapping[str, Any]) ->
     Raises:
         ValueError: naming the option and the ones there are.
     """
-    parameters = inspect.signature(function).parameters
-    known = {name: p for name, p in parameters.items() if name not in FROM_RUN}
+    known = _options_of(function)
     for name in options:
         check_one_of(f"{where}: option", name, known)
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
             raise ValueError(f"{where} needs the option {name!r}.")
+
+
+@functools.cache
+def _options_of(function: Callable) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    return {name: p for name, p in parameters.items() if name not in FROM_RUN}
 
 
 def check_device(device: str) -> None:
@@ -124,6 +130,23 @@ class TrainConfig:
         return self.learning_rate * (self.drop_factor if dropped else 1.0)
 
 
+def _check_method(name: str, cls: Any, options: Mapping[str, Any]) -> None:
+    """Check a method's options, and refuse values out of range now and not in mid-run."""
+    try:
+        said = json.dumps(options, sort_keys=True)
+    except (TypeError, ValueError):  # the run's config refuses it, with a better word
+        said = None
+    if said is None or (cls, said) not in _CHECKED:
+        check_options(f"method {name!r}", cls.__init__, options)
+        cls(**options)
+    if said is not None:
+        _CHECKED.add((cls, said))
+
+
+#: Methods and options found to be good: a plan of thousands of runs has few of them.
+_CHECKED: set[tuple[Any, str]] = set()
+
+
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
     """One method of :data:`asgml_core.modulators.REGISTRY`, its options and its window.
@@ -141,8 +164,7 @@ class MethodConfig:
         from asgml_core.modulators import REGISTRY
 
         check_one_of("method", self.name, REGISTRY)
-        check_options(f"method {self.name!r}", REGISTRY[self.name].__init__, self.options)
-        REGISTRY[self.name](**self.options)  # refuses values out of range, now and not in mid-run
+        _check_method(self.name, REGISTRY[self.name], self.options)
         if self.start is not None:
             check_count(f"method {self.name!r}: start", self.start, low=0)
         if self.end is not None:
@@ -237,7 +259,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as plain values, ready for JSON."""
-        return _plain(dataclasses.asdict(self))
+        return _plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -285,6 +307,8 @@ def _from_dict(where: str, cls: type, values: Mapping[str, Any]) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
         return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -7,7 +7,6 @@ import datetime
 import functools
 import hashlib
 import importlib.metadata
-import inspect
 import platform
 import subprocess
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import Any
 import torch
 
 from asgml_core import __version__
+from asgml_core.imports import PACKAGE, needed_files
 
-PACKAGE = Path(__file__).parent
 #: The code that can change a result; pages, tables and the command line cannot.
 DECISIVE = (
     "datasets", "modulators", "config.py", "convolution.py", "execution.py", "feed.py",
@@ -28,27 +27,45 @@ VERSIONS = ("torch", "torchvision", "numpy")
 
 
 @functools.cache
-def code_fingerprint(methods: tuple[type, ...] = ()) -> str:
+def code_fingerprint(modules: tuple[str, ...] | None = None) -> str:
     """Return a hash of the code that can change a result, without its comments and docstrings.
 
     Args:
-        methods: classes a run uses; the files of those from outside the package count too.
+        modules: full names of modules of this package; only what these need counts. ``None`` is
+            all of it.
     """
-    files = {}
+    needed = None if modules is None else needed_files(modules)
+    digest = hashlib.sha256()
+    for file in _decisive_files():
+        if needed is None or file in needed:
+            name = file.relative_to(PACKAGE).as_posix()
+            digest.update(f"{name}\n{code_hash(file, registry=needed is None)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _decisive_files() -> list[Path]:
+    files: list[Path] = []
     for name in DECISIVE:
         path = PACKAGE / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            files[file.relative_to(PACKAGE).as_posix()] = file
-    for cls in methods:
-        if not cls.__module__.startswith("asgml_core."):
-            files[f"{cls.__module__}.{cls.__qualname__}"] = Path(inspect.getfile(cls))
-    digest = hashlib.sha256()
-    for name, file in files.items():
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            _drop_docstring(node)
-        digest.update(f"{name}\n{ast.dump(tree)}".encode())
-    return digest.hexdigest()[:16]
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return files
+
+
+@functools.cache
+def code_hash(file: Path, registry: bool = True) -> str:
+    """Return a hash of a file's code, without its comments and docstrings.
+
+    Args:
+        file: a Python file.
+        registry: of a package's ``__init__``, let all count; ``False`` leaves out what it lists,
+            and only its functions count.
+    """
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    if file.name == "__init__.py" and not registry:
+        tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    for node in ast.walk(tree):
+        _drop_docstring(node)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def _drop_docstring(node: ast.AST) -> None:

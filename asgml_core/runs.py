@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import inspect
 import io
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +14,36 @@ import numpy as np
 import torch
 
 from asgml_core import checkpoint
+from asgml_core.checkpoint import CheckpointError
 from asgml_core.checks import AsgmlError
+from asgml_core.claims import STATE, Claim, claim
 from asgml_core.config import RunConfig, check_device, differences
 from asgml_core.datasets import MultimodalDataset, load
+from asgml_core.events import Events
 from asgml_core.execution import arithmetic
-from asgml_core.files import WriteError, write_atomically, write_json
+from asgml_core.files import write_atomically, write_json
+from asgml_core.identity import Identity, decisive, identify
 from asgml_core.models import build_model
 from asgml_core.modulators import REGISTRY, Chain, During, Modulator
 from asgml_core.paths import outputs_folder
 from asgml_core.probes import refit_accuracies
-from asgml_core.provenance import code_fingerprint, provenance
+from asgml_core.provenance import provenance
 from asgml_core.records import EPOCHS, FORMAT, PREDICTIONS, RECORD, STEPS, RunRecord
-from asgml_core.trainer import Trainer
+from asgml_core.tasks import CHECKPOINT
+from asgml_core.trainer import DivergedError, Trainer
 
-CHECKPOINT, CHOSEN, LAST, EVENTS = "checkpoint.pt", "chosen.pt", "last.pt", "events"
-LOCK = ".lock"
+CHOSEN, LAST, EVENTS = "chosen.pt", "last.pt", "events"
 Progress = Callable[[int, int, dict[str, float]], None]
 
 
 class RunError(AsgmlError, RuntimeError):
     """A run that cannot start or count; the message says why and what to do."""
+
+
+class OutOfMemoryError(RunError):
+    """A run that needs more memory than there is."""
+
+    spoils_process = True  # what it took may not all have been given back
 
 
 def run(
@@ -46,12 +54,13 @@ def run(
     progress: Progress | bool = True,
     checkpoint_seconds: float = 5.0,
     room: int | None = None,
-    dataset: MultimodalDataset | None = None,
+    data: Callable[[RunConfig], MultimodalDataset] | None = None,
+    sweep: str = "",
 ) -> RunRecord:
     """Train, evaluate and record one run in ``<outputs>/sweep/<run_id>_seed<seed>/``.
 
     A finished run is read, not repeated. A run that was killed goes on from its last checkpoint and
-    ends with the same bits as one that was not.
+    ends with the same bits as one that was not. How an attempt ended stands in ``state.json``.
 
     Args:
         config: the run.
@@ -62,36 +71,99 @@ def run(
             so that a killed run loses no more; 0 writes one after every epoch. No result changes.
         room: bytes of a prepared cache to keep on the device; ``None`` is half of its memory. What
             does not fit is read from disk in every epoch. No result changes.
-        dataset: what ``asgml_core.datasets.load`` gave for the same data, seed and protocol, to
-            spare loading it again.
+        data: what gives the data of a config instead of :func:`asgml_core.datasets.load`, to spare
+            loading them again.
+        sweep: the sweep that this run is part of, for its state.
 
     Returns:
         The record.
 
     Raises:
-        RunError: when the folder holds a run of another config, or one made by other code; when a
-            method never measured or never acted.
+        RunError: when the folder holds a run of another config, or one made by other code or data;
+            when a method never measured or never acted; when memory is short.
+        BusyError: when another process is at work on this run.
         DataError: when the data cannot be used.
-        DivergedError: when a loss was not finite.
+        DivergedError: when a loss was not finite; also at once when that is known from before.
         CheckpointError: when the checkpoint is damaged.
         WriteError: when a file could not be written.
     """
     folder = Path(outputs or outputs_folder()) / "sweep" / config.folder
     check_device(config.device)
-    dataset = load(config) if dataset is None else dataset
-    with _alone(folder):
-        if again:
-            _clear(folder)
-        elif (folder / RECORD).exists():
-            record = RunRecord.load(folder)
-            made = record.provenance
-            _check_same(
-                folder, config, dataset, record.values["config"], made["code"], made["data"]
-            )
-            return record
+    identity = identify(config)
+    if not again and (record := finished(folder, config, identity)) is not None:
+        return record
+    with claim(folder / STATE, sweep) as held:
+        if not again:
+            _check_diverged(folder, held, identity)
+            if (record := finished(folder, config, identity)) is not None:  # in the meantime
+                return record
+        held.begin(config.train.epochs, identity.key)
         device = torch.device(config.device)
-        with arithmetic(device, config.threads, config.deterministic):
-            return _Run(config, folder, dataset, room).finish(progress, checkpoint_seconds)
+        with held.ending(), _short_of_memory(folder):
+            if again:
+                _clear(folder)
+            with arithmetic(device, config.threads, config.deterministic):
+                dataset = load(config) if data is None else data(config)
+                making = _Run(config, identity, folder, dataset, room, held)
+                return making.finish(progress, checkpoint_seconds)
+
+
+def finished(folder: Path, config: RunConfig, identity: Identity) -> RunRecord | None:
+    """Return the record of a run that is finished; ``None`` where there is none.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        identity: of the run, as :func:`~asgml_core.identity.identify` gave it.
+
+    Raises:
+        RunError: when the record is of another config, other code or other data.
+    """
+    if not (folder / RECORD).exists():
+        return None
+    record = RunRecord.load(folder)
+    made = record.values.get("identity", {})
+    if made != identity.to_dict():
+        raise RunError(
+            f"{folder} holds a finished run {_what_differs(record.values, config, identity)}; "
+            f"{_ADVICE}"
+        )
+    return record
+
+
+def _what_differs(values: Mapping[str, Any], config: RunConfig, identity: Identity) -> str:
+    if changed := differences(decisive(values["config"]), decisive(config.to_dict())):
+        return f"of another config ({'; '.join(changed)})"
+    made = values.get("identity", {})
+    if made.get("code") != identity.code:
+        return f"made by other code (fingerprint {made.get('code')}, now {identity.code})"
+    return f"made with other data (fingerprint {made.get('data')}, now {identity.data})"
+
+
+def _check_diverged(folder: Path, held: Claim, identity: Identity) -> None:
+    before = held.before
+    if before.get("state") == "diverged" and before.get("key") == identity.key:
+        raise DivergedError(
+            f"{folder} diverged before, and would again: {before.get('reason', '')} To compute it "
+            "anew all the same: again=True, --again, -p again True.",
+            before.get("epoch", 0),
+            before.get("step", 0),
+        )
+
+
+@contextlib.contextmanager
+def _short_of_memory(folder: Path) -> Iterator[None]:
+    """Give running out of memory one name, of a GPU and of a CPU."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        of_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+        if not (of_cpu or isinstance(error, (MemoryError, torch.OutOfMemoryError))):
+            raise
+        raise OutOfMemoryError(
+            f"{folder.name} ran out of memory; with fewer workers at once, or on a larger machine, "
+            f"it goes on from its last checkpoint ({error})."
+        ) from error
 
 
 def build_modulator(config: RunConfig) -> Chain:
@@ -115,10 +187,18 @@ class _Run:
     """A run on its way to its record."""
 
     def __init__(
-        self, config: RunConfig, folder: Path, dataset: MultimodalDataset, room: int | None
+        self,
+        config: RunConfig,
+        identity: Identity,
+        folder: Path,
+        dataset: MultimodalDataset,
+        room: int | None,
+        held: Claim,
     ) -> None:
         self.config = config
+        self.identity = identity
         self.folder = folder
+        self.held = held
         self.started = time.perf_counter()
         self.spent = 0.0
         self.dataset = dataset
@@ -135,7 +215,7 @@ class _Run:
         """Train to the end and write the record."""
         trainer = self.trainer
         saved = self.started
-        with _Events(self.folder / EVENTS) as events, _bar(self.config, progress) as tell:
+        with Events(self.folder / EVENTS) as events, _bar(self.config, progress) as tell:
             tell(trainer.epoch, self.config.train.epochs, {})
             while not trainer.finished:
                 row = trainer.run_epoch()
@@ -143,6 +223,7 @@ class _Run:
                 if trainer.finished or time.perf_counter() - saved >= checkpoint_seconds:
                     self._save()
                     saved = time.perf_counter()
+                self.held.say(epoch=trainer.epoch, durable=False)
                 tell(trainer.epoch, self.config.train.epochs, row)
         self._check_acted()
         self._write()
@@ -154,7 +235,7 @@ class _Run:
     def _save(self) -> None:
         state = {
             "config": self.config.to_dict(),
-            "code": code_of(self.config),
+            "code": self.identity.code,
             "data": self.dataset.fingerprint,
             "wall_time": self._wall_time(),
             "trainer": self.trainer.state_dict(),
@@ -162,12 +243,30 @@ class _Run:
         checkpoint.save(self.folder / CHECKPOINT, state)
 
     def _resume(self) -> None:
-        state = checkpoint.load(self.folder / CHECKPOINT)
-        _check_same(
-            self.folder, self.config, self.dataset, state["config"], state["code"], state["data"]
-        )
-        self.trainer.load_state_dict(state["trainer"])
+        file = self.folder / CHECKPOINT
+        state = checkpoint.load(file)
+        self._check_same(state)
+        try:
+            self.trainer.load_state_dict(state["trainer"])
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{file} does not fit this run ({type(error).__name__}: {error}); remove it to "
+                "start the run from its beginning."
+            ) from error
         self.spent = state["wall_time"]
+        self.held.resumed(self.trainer.epoch)
+
+    def _check_same(self, state: Mapping[str, Any]) -> None:
+        if changed := differences(decisive(state["config"]), decisive(self.config.to_dict())):
+            what = f"of another config ({'; '.join(changed)})"
+        elif state["code"] != self.identity.code:
+            what = f"made by other code (fingerprint {state['code']}, now {self.identity.code})"
+        elif state["data"] != self.dataset.fingerprint:
+            now = self.dataset.fingerprint
+            what = f"made with other data (fingerprint {state['data']}, now {now})"
+        else:
+            return
+        raise RunError(f"{self.folder} holds an unfinished run {what}; {_ADVICE}")
 
     def _check_acted(self) -> None:
         for part in self.trainer.modulator.parts():
@@ -229,6 +328,7 @@ class _Run:
         return {
             "format": FORMAT,
             "config": self.config.to_dict(),
+            "identity": self.identity.to_dict(),
             "classes": list(self.dataset.classes),
             "items": {name: len(part) for name, part in self.dataset.parts.items()},
             "data": dict(self.dataset.notes),
@@ -239,7 +339,7 @@ class _Run:
             "selections": selections,
             "provenance": {
                 **provenance(self.config.device, self.config.threads),
-                "code": code_of(self.config),
+                "code": self.identity.code,
                 "data": self.dataset.fingerprint,
                 "wall_time": round(self._wall_time(), 3),
             },
@@ -261,33 +361,6 @@ def _trainer(config: RunConfig, dataset: MultimodalDataset, room: int | None) ->
         seed=config.seed,
     )
     return Trainer(config, dataset, model, build_modulator(config), room)
-
-
-def _check_same(
-    folder: Path,
-    config: RunConfig,
-    dataset: MultimodalDataset,
-    saved: dict[str, Any],
-    code: str,
-    data: str,
-) -> None:
-    if changed := differences(saved, config.to_dict()):
-        raise RunError(f"{folder} holds a run of another config ({'; '.join(changed)}); {_ADVICE}")
-    if code != code_of(config):
-        raise RunError(
-            f"{folder} was made by other code (fingerprint {code}, now {code_of(config)}); "
-            f"{_ADVICE}"
-        )
-    if data != dataset.fingerprint:
-        raise RunError(
-            f"{folder} was made with other data (fingerprint {data}, now {dataset.fingerprint}); "
-            f"{_ADVICE}"
-        )
-
-
-def code_of(config: RunConfig) -> str:
-    """Return the fingerprint of the code that a run depends on, methods from elsewhere included."""
-    return code_fingerprint(tuple(REGISTRY[method.name] for method in config.methods))
 
 
 def _clear(folder: Path) -> None:
@@ -312,27 +385,6 @@ def _csv(trainer: Trainer) -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the run's folder for this process; two would undo each other's files."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
-    except OSError as error:
-        raise WriteError(f"{folder} could not be made ({error.strerror}).") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"{folder}: another process is at work on this run.") from error
-        try:
-            yield
-        finally:
-            if os.listdir(folder) == [LOCK]:  # nothing came of it: leave nothing behind
-                (folder / LOCK).unlink()
-                folder.rmdir()
-
-
-@contextlib.contextmanager
 def _bar(config: RunConfig, progress: Progress | bool) -> Iterator[Progress]:
     if callable(progress):
         yield progress
@@ -348,49 +400,3 @@ def _bar(config: RunConfig, progress: Progress | bool) -> Iterator[Progress]:
                 bar.set_postfix(test=f"{row['test_accuracy']:.3f}")
 
         yield tell
-
-
-class _Events:
-    """TensorBoard events; what a killed run wrote after its last checkpoint is purged."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.writer: Any = None
-
-    def __enter__(self) -> _Events:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.writer is not None:
-            self.writer.close()
-
-    def add(self, trainer: Trainer, row: dict[str, float]) -> None:
-        """Write the steps and the row of the epoch just done."""
-        first = (trainer.epoch - 1) * trainer.batches
-        try:
-            self._write(trainer, row, first)
-        except OSError as error:
-            raise WriteError(f"{self.folder} could not be written ({error.strerror}).") from error
-
-    def _write(self, trainer: Trainer, row: dict[str, float], first: int) -> None:
-        if self.writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer = SummaryWriter(self.folder, purge_step=first)
-        newest = {name: v[-trainer.batches :].tolist() for name, v in trainer.steps.items()}
-        for i in range(trainer.batches):
-            self._add({f"step/{name}": values[i] for name, values in newest.items()}, first + i)
-        last = first + trainer.batches - 1
-        self._add({f"epoch/{name}": value for name, value in row.items()}, last)
-        self.writer.flush()
-
-    def _add(self, values: dict[str, float], step: int) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        # All of a step in one event: a run has tens of thousands of values.
-        scalars = [
-            Summary.Value(tag=name, simple_value=value)
-            for name, value in values.items()
-            if value == value  # not NaN: no such value at this step
-        ]
-        self.writer.file_writer.add_summary(Summary(value=scalars), step)

@@ -1,18 +1,33 @@
-"""Many runs at once: one process a run, one thread a process."""
+"""Many runs at once: planned, looked at, and carried out by the workers of an engine."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from asgml_core.checks import AsgmlError, check_count
+from asgml_core.claims import BusyError, read_state
 from asgml_core.config import RunConfig
+from asgml_core.engines import Call, End, Engine, Worker, make_engine
+from asgml_core.modulators import REGISTRY
+from asgml_core.paths import outputs_folder
+from asgml_core.plans import Plan, plan_of
 from asgml_core.records import RunRecord
+from asgml_core.tasks import SETTLED, Status, Task
+from asgml_core.worker import beat_file
+
+#: Seconds between two looks at the workers, and at runs of another sweep.
+LOOK, WAIT = 0.1, 1.0
+#: Seconds that workers have to end in order when they are asked to.
+GRACE = 30.0
+#: Workers that may die in a row without anything being done.
+MOST_DEATHS = 5
 
 
 class SweepError(AsgmlError, RuntimeError):
@@ -33,113 +48,315 @@ def run_all(
     workers: int | None = None,
     again: bool = False,
     progress: bool = True,
+    engine: str = "local",
+    engine_options: Mapping[str, Any] | None = None,
+    name: str = "runs",
 ) -> list[RunRecord]:
     """Run every config and return the records, in order.
 
     Args:
         configs: the runs; each names a folder of its own.
         outputs: see :func:`asgml_core.runs.run`.
-        workers: processes; ``None`` means one for each core this process may use.
+        workers: how many at once; ``None`` means one for each core this process may use, or for
+            each GPU where the runs use GPUs.
         again: see :func:`asgml_core.runs.run`.
         progress: show one bar over the epochs of all runs.
+        engine: where the workers are: ``"local"``, ``"ray"`` or ``"slurm"``.
+        engine_options: of the engine, see :mod:`asgml_core.engines`.
+        name: of the sweep.
 
     Raises:
         ValueError: when two configs name the same folder.
-        SweepError: when runs failed; the others are finished, and are not repeated next time.
+        SweepError: when runs failed or diverged; the others are finished, and are not repeated
+            next time. Also, before anything is done, when a folder holds the run of another config,
+            other code or other data.
     """
     if not configs:
         return []
-    folders = [config.folder for config in configs]
-    for folder in folders:
-        if folders.count(folder) > 1:
-            raise ValueError(
-                f"two of the runs are called {folder!r}; every run needs its own name."
-            )
-    workers = available_cores() if workers is None else check_count("workers", workers)
-    # Started anew, not forked: a forked child inherits locks of threads that it does not have.
-    context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    failures: list[str] = []
-    records: list[RunRecord | None] = []
-    with (
-        _Bar(queue, sum(config.train.epochs for config in configs), progress),
-        ProcessPoolExecutor(min(workers, len(configs)), context, _start, (queue,)) as pool,
-    ):
-        futures = [pool.submit(_work, config, outputs, again) for config in configs]
-        try:
-            for config, future in zip(configs, futures, strict=True):
-                records.append(_result(config, future, failures))
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)  # what has not begun does not begin
-            raise
+    folder = Path(outputs or outputs_folder()).absolute()
+    given = dict(engine_options or {})
+    options = Options(
+        workers=workers, again=again, progress=progress, imports=_imports(configs), engine=engine
+    )
+    plan = plan_of(name, configs)
+    carry_out(plan, folder, replace(options, engine_options=_for_gpus(given, configs, options)))
+    _check_done(plan, folder)
+    return [RunRecord.load(folder / "sweep" / config.folder) for config in configs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a sweep is carried out; no result depends on it.
+
+    Args:
+        engine: ``"local"``, ``"ray"`` or ``"slurm"``.
+        engine_options: of the engine.
+        workers: how many at once; ``None`` is one a core, or one a GPU where GPUs were named.
+        again: do all anew.
+        renew: do anew what was made by another config, other code or other data.
+        progress: show a bar.
+        checkpoint_seconds: see :func:`asgml_core.runs.run`.
+        imports: modules that register methods of one's own.
+        each_gpu: workers that share a GPU.
+        wait: stay until all is done; ``False`` only starts the workers.
+    """
+
+    engine: str = "local"
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+    workers: int | None = None
+    again: bool = False
+    renew: bool = False
+    progress: bool = True
+    checkpoint_seconds: float = 5.0
+    imports: tuple[str, ...] = ()
+    each_gpu: int = 1
+    wait: bool = True
+
+
+def carry_out(plan: Plan, outputs: Path, options: Options) -> None:
+    """Do what is left of a plan; see :meth:`asgml_core.tasks.Task.look` for what came of it.
+
+    Args:
+        plan: what to do.
+        outputs: folder of all results.
+        options: how.
+
+    Raises:
+        SweepError: before anything is done, when results of others are in the way; and when workers
+            die or cannot write.
+        EngineError: when the engine cannot be used here.
+    """
+    statuses = look_at(plan, outputs)
+    _make_room(plan, outputs, options, statuses)
+    left = [t for t in plan.tasks if options.again or statuses[t.name].kind not in SETTLED]
+    if not left:
+        return
+    with make_engine(options.engine, **options.engine_options) as engine:
+        sweep = _Sweep(plan.only(left), outputs, options, engine)
+        if options.wait:
+            with _Bar(plan.size, plan.size - sum(t.size for t in left), options.progress) as bar:
+                sweep.to_the_end(bar)
+        else:
+            sweep.start_workers(len(left))
+
+
+def look_at(plan: Plan, outputs: Path) -> dict[str, Status]:
+    """Return how every task stands, by name."""
+    return {task.name: task.look(outputs) for task in plan.tasks}
+
+
+def _make_room(plan: Plan, outputs: Path, options: Options, statuses: Mapping[str, Status]) -> None:
+    """Remove what is to be done anew; refuse where results of others are in the way."""
+    foreign = [t for t in plan.tasks if statuses[t.name].kind in ("other", "damaged")]
+    if foreign and not (options.again or options.renew):
+        first = foreign[0]
+        status = statuses[first.name]
+        why = status.reason if status.kind == "damaged" else first.explain(outputs)
+        raise SweepError(
+            f"{len(foreign)} of {len(plan.tasks)} cannot be used or replaced: {why}"
+            + ("" if len(foreign) == 1 else f" The others: {_names(foreign[1:])}.")
+        )
+    for task in plan.tasks if options.again else foreign:
+        if statuses[task.name].kind != "planned":
+            try:
+                task.renew(outputs)
+            except BusyError as error:
+                raise SweepError(f"{error} Nothing was started.") from error
+
+
+def _names(tasks: Sequence[Task], most: int = 5) -> str:
+    more = "" if len(tasks) <= most else f" and {len(tasks) - most} more"
+    return ", ".join(task.name for task in tasks[:most]) + more
+
+
+def _check_done(plan: Plan, outputs: Path) -> None:
+    failures = []
+    for task in plan.tasks:
+        status = task.look(outputs)
+        if status.kind != "done":
+            reason = status.reason or status.kind
+            failures.append(f"  {task.name}: {reason.removeprefix(f'{task.name}: ')}")
     if failures:
-        raise SweepError("\n".join([f"{len(failures)} of {len(configs)} runs failed:", *failures]))
-    return [record for record in records if record is not None]
+        raise SweepError(
+            "\n".join([f"{len(failures)} of {len(plan.tasks)} runs failed:", *failures])
+        )
 
 
-def _result(config: RunConfig, future: Future, failures: list[str]) -> RunRecord | None:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    failures.append(f"  {config.folder}: {type(error).__name__}: {error}")
-    return None
+class _Sweep:
+    """One start of a sweep."""
+
+    def __init__(self, plan: Plan, outputs: Path, options: Options, engine: Engine) -> None:
+        self.plan = plan
+        self.outputs = outputs
+        self.options = options
+        self.engine = engine
+        self.name = f"{plan.name}-{secrets.token_hex(4)}"
+        self.file = plan.save(outputs)
+        self.workers = _count(options)
+        self.calls: list[Call] = []
+        self.deaths = 0
+        self.seen = -1
+
+    def to_the_end(self, bar: _Bar) -> None:
+        """Start workers, replace those that die, and wait for runs of other sweeps."""
+        waiting: list[Task] = list(self.plan.tasks)
+        while waiting:
+            mine = [t for t in waiting if t.look(self.outputs).kind != "running"]
+            if mine:
+                self._watch(self.start_workers(len(mine)), bar)
+            waiting = [t for t in waiting if self._is_left(t)]
+            if waiting:
+                time.sleep(WAIT)
+        for call in self.calls:
+            _forget(beat_file(self.outputs, call))
+
+    def _is_left(self, task: Task) -> bool:
+        status = task.look(self.outputs)
+        mine = status.said is not None and status.said.get("sweep") == self.name
+        failed = status.kind == "failed" and mine
+        return status.kind not in (*SETTLED, "other", "damaged") and not failed
+
+    def start_workers(self, tasks: int) -> list[Worker]:
+        """Start as many workers as there is work for."""
+        first, count = len(self.calls), min(self.workers, tasks)
+        calls = [
+            Call(
+                plan=str(self.file),
+                outputs=str(self.outputs),
+                sweep=self.name,
+                index=first + i,
+                workers=count,
+                checkpoint_seconds=self.options.checkpoint_seconds,
+                gpu_share=1 / self.options.each_gpu,
+                imports=self.options.imports,
+                path=tuple(folder or os.getcwd() for folder in sys.path),
+            )
+            for i in range(count)
+        ]
+        self.calls += calls
+        return self.engine.start(calls)
+
+    def _watch(self, workers: list[Worker], bar: _Bar) -> None:
+        try:
+            while workers:
+                bar.show(self._epochs())
+                for worker in list(workers):
+                    if (end := worker.end()) is not None:
+                        workers.remove(worker)
+                        workers += self._after(worker, end)
+                time.sleep(LOOK)
+            bar.show(self._epochs())
+        except BaseException:
+            _stop(workers)
+            raise
+
+    def _after(self, worker: Worker, end: End) -> list[Worker]:
+        """Return who takes the place of a worker that ended."""
+        if end.outcome == "done":
+            return []
+        if end.outcome == "stop":
+            raise SweepError(f"a worker {end.reason or 'gave up'}{_last_words(worker)}")
+        epochs = self._epochs()
+        self.deaths = self.deaths + 1 if epochs == self.seen else 0
+        self.seen = epochs
+        if self.deaths >= MOST_DEATHS:
+            raise SweepError(
+                f"{self.deaths} workers in a row were lost and nothing was done; the last one was "
+                f"{end.reason}{_last_words(worker)}"
+            )
+        return self.start_workers(1)
+
+    def _epochs(self) -> int:
+        return sum(read_state(beat_file(self.outputs, call)).get("epoch", 0) for call in self.calls)
 
 
-_queue: Any = None
-#: What decides the data of this process's last run, and these data.
-_last_data: tuple[Any, Any] = (None, None)
+def _last_words(worker: Worker) -> str:
+    """Return the end of what a worker printed, as the end of a sentence."""
+    log = Path(worker.log())
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return f"; see {worker.log()}"
+    return f"; its last words, in {log}: {lines[-1]}" if lines else f"; {log} is empty."
 
 
-def _start(queue: Any) -> None:
-    global _queue
-    _queue = queue
+def _stop(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        worker.stop()
+    end = time.monotonic() + GRACE
+    while any(worker.end() is None for worker in workers) and time.monotonic() < end:
+        time.sleep(LOOK)
+    for worker in workers:
+        if worker.end() is None:
+            worker.kill()
 
 
-def _work(config: RunConfig, outputs: str | Path | None, again: bool) -> RunRecord:
-    from asgml_core.runs import run
-
-    told = 0
-
-    def tell(epoch: int, epochs: int, row: dict[str, float]) -> None:
-        nonlocal told
-        _queue.put(epoch - told)
-        told = epoch
-
-    record = run(config, outputs, again=again, progress=tell, dataset=_data(config))
-    _queue.put(config.train.epochs - told)
-    return record
+def _forget(beat: Path) -> None:
+    beat.unlink(missing_ok=True)
+    log = beat.with_suffix(".log")
+    if log.exists() and log.stat().st_size == 0:
+        log.unlink()
 
 
-def _data(config: RunConfig) -> Any:
-    """Return the data of a run; those of the run before it, where they are the same."""
-    from asgml_core.datasets import load
+def _count(options: Options) -> int:
+    if options.workers is not None:
+        return check_count("workers", options.workers)
+    gpus = options.engine_options.get("gpus", ())
+    return len(gpus) * options.each_gpu if gpus else available_cores()
 
-    global _last_data
-    decisive = (config.data, config.seed, config.protocol)
-    if _last_data[0] != decisive:
-        _last_data = (None, None)  # two would need twice the memory
-        _last_data = (decisive, load(config))
-    return _last_data[1]
+
+def _imports(configs: Sequence[RunConfig]) -> tuple[str, ...]:
+    """Return the modules that register the methods from outside this package.
+
+    Raises:
+        ValueError: for a method of the main script, which no other process can import.
+    """
+    modules = {REGISTRY[m.name].__module__: m.name for config in configs for m in config.methods}
+    if "__main__" in modules:
+        raise ValueError(
+            f"the method {modules['__main__']!r} is defined in the main script or notebook, where "
+            "other processes cannot find it; define it in a module of its own, and import that."
+        )
+    return tuple(sorted(m for m in modules if not m.startswith("asgml_core.")))
+
+
+def _for_gpus(
+    given: Mapping[str, Any], configs: Sequence[RunConfig], options: Options
+) -> dict[str, Any]:
+    """Return an engine's options, with the GPUs of this machine where runs ask for any GPU."""
+    if options.engine != "local" or "gpus" in given:
+        return dict(given)
+    return {**given, "gpus": visible_gpus()} if configs[0].device == "cuda" else dict(given)
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Return the GPUs of this machine, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named:
+        return tuple(named.split(","))
+    return tuple(str(number) for number in range(torch.cuda.device_count()))
 
 
 class _Bar:
-    """One progress bar, fed by the workers through a queue."""
+    """One progress bar over the epochs of all tasks."""
 
-    def __init__(self, queue: Any, total: int, show: bool) -> None:
+    def __init__(self, total: int, done: int, show: bool) -> None:
         from tqdm import tqdm
 
-        self._queue = queue
-        self._bar = tqdm(total=total, desc="runs", unit="epoch", disable=not show, mininterval=1)
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._done = done
+        self._bar: Any = tqdm(
+            total=total, initial=done, desc="runs", unit="epoch", disable=not show, mininterval=1
+        )
+        self._close: Callable[[], None] = self._bar.close
 
-    def __enter__(self) -> None:
-        self._thread.start()
+    def __enter__(self) -> _Bar:
+        return self
 
     def __exit__(self, *_: object) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        self._bar.close()
+        self._close()
 
-    def _follow(self) -> None:
-        while (done := self._queue.get()) is not None:
-            self._bar.update(done)
+    def show(self, epochs: int) -> None:
+        """Show how many epochs the workers of this sweep have done."""
+        self._bar.update(min(self._done + epochs, self._bar.total) - self._bar.n)

@@ -29,7 +29,20 @@ EVALUATION_BATCH = 256
 
 
 class DivergedError(AsgmlError, RuntimeError):
-    """A loss that is no longer finite; the message names the epoch and the step."""
+    """A loss that is no longer finite; the message names the epoch and the step.
+
+    Args:
+        message: the sentence.
+        epoch: counted from 1.
+        step: counted from 0.
+    """
+
+    def __init__(self, message: str, epoch: int, step: int) -> None:
+        super().__init__(message)
+        self.state = {"state": "diverged", "epoch": epoch, "step": step}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.state["epoch"], self.state["step"])
 
 
 def batch_rows(order: Tensor, size: int) -> Iterator[Tensor]:
@@ -208,7 +221,9 @@ class Trainer:
                 raise DivergedError(
                     f"{self.config.folder}: {name} is {float(values[batch])} in epoch "
                     f"{self.epoch}, step {step}; the run diverged. A lower learning rate than "
-                    f"{self.config.train.learning_rate} may help."
+                    f"{self.config.train.learning_rate} may help.",
+                    self.epoch,
+                    step,
                 )
 
     def _check_outputs(self, metrics: Metrics) -> None:
@@ -217,7 +232,9 @@ class Trainer:
                 raise DivergedError(
                     f"{self.config.folder}: the logits on the {name} part are not finite after "
                     f"epoch {self.epoch}; the run diverged. A lower learning rate than "
-                    f"{self.config.train.learning_rate} may help."
+                    f"{self.config.train.learning_rate} may help.",
+                    self.epoch,
+                    self.clock(self.epoch, self.batches - 1).step,
                 )
 
     @torch.no_grad()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from asgml_core import profile, run, run_all, study, sweep
+from asgml_core import profile, run, run_all, study
 from asgml_core.config import MethodConfig
 from asgml_core.datasets import load
 from asgml_core.sweep import SweepError
+from asgml_core.worker import LastData
 
 
 def configs(count: int = 2) -> list:
@@ -34,7 +35,7 @@ def test_one_failure_is_named_and_the_others_are_finished(tmp_path: Path) -> Non
     good, other = configs(2)
     idle = MethodConfig(name="boost", options={"alpha": 0.0})
     bad = other.replace(run_id="idle", methods=(idle,))
-    with pytest.raises(SweepError, match=r"1 of 2 runs failed:\n  idle_seed2: RunError: .* acted"):
+    with pytest.raises(SweepError, match=r"1 of 2 runs failed:\n  idle_seed2: the method 'boost' never acted"):
         run_all([good, bad], tmp_path, workers=2, progress=False)
     assert (tmp_path / "sweep" / good.folder / "record.json").exists()
 
@@ -47,13 +48,14 @@ def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_a_worker_loads_the_data_of_equal_runs_once() -> None:
     base, other = configs(2)
-    first = sweep._data(base)
-    assert sweep._data(other) is first  # another method on the same data
-    assert sweep._data(other.replace(device="cuda")) is first
+    last = LastData()
+    first = last.load(base)
+    assert last.load(other) is first  # another method on the same data
+    assert last.load(other.replace(device="cuda")) is first
     for changed in (
         other.replace(seed=3),
         other.replace(data={"hold_out": 0.2}),
         other.replace(data={"modalities": ("audio",)}),
         other.replace(protocol="paper"),
     ):
-        assert sweep._data(changed).fingerprint == load(changed).fingerprint != first.fingerprint
+        assert last.load(changed).fingerprint == load(changed).fingerprint != first.fingerprint

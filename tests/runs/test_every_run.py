@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from asgml_core import RunConfig, RunRecord, datasets, profile, run, runs, study
+from asgml_core import RunConfig, RunRecord, datasets, identity, profile, run, runs, study
 from asgml_core.modulators import REGISTRY
 
 RUN_IDS = tuple(dict.fromkeys(named.run_id for named in study.runs()))
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             return made.setdefault(key, made.get(key) or datasets.load(config))
 
         patch.setattr(runs, "load", load)
-        patch.setattr(runs, "code_of", lambda config: "tests")
+        patch.setattr(identity, "code_of", lambda config: "tests")
         yield tmp_path_factory.mktemp("every_run")
 
 

@@ -19,11 +19,11 @@ SCRIPT = """
 import json, os, signal, sys, traceback
 import torch
 import torch.utils.tensorboard
-from asgml_core import RunConfig, run, runs
+from asgml_core import RunConfig, identity, run
 from asgml_core.trainer import Trainer
 
 torch.set_num_threads(1)
-runs.code_of = lambda config: "tests"
+identity.code_of = lambda config: "tests"
 step = Trainer._step
 
 def attempt(config, folder, fatal):

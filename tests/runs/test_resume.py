@@ -15,6 +15,7 @@ from test_run import assert_same_results
 
 from asgml_core import RunConfig, checkpoint, run, study
 from asgml_core.checkpoint import CheckpointError
+from asgml_core.claims import STATE, read_state
 from asgml_core.files import WriteError
 from asgml_core.runs import RunError
 
@@ -122,7 +123,7 @@ def test_a_checkpoint_of_other_data_is_refused(boosted: RunConfig, tmp_path: Pat
     with pytest.raises(Stop):
         run(config, tmp_path, progress=stop_after(1), checkpoint_seconds=0)
     write_tiny(tmp_path, seed=1)
-    with pytest.raises(RunError, match="made with other data"):
+    with pytest.raises(RunError, match="unfinished run made with other data"):
         run(config, tmp_path, progress=False)
 
 
@@ -150,7 +151,10 @@ def test_a_disk_that_is_full_ends_in_one_clear_error(boosted: RunConfig, tmp_pat
     assert "checkpoint.pt could not be written" in done.stderr
     folder = tmp_path / "sweep" / boosted.folder
     left = {path.name for path in folder.iterdir()}
-    assert left <= {"events", ".lock"}  # no half checkpoint, no temporary file, no record
+    assert left <= {"events", STATE}  # no half checkpoint, no temporary file, no record
+    said = read_state(folder / STATE)
+    assert said["state"] == "failed"
+    assert "checkpoint.pt could not be written" in said["reason"]
     whole = run(boosted, tmp_path, progress=False)  # with space again, it goes through
     assert whole.selections["last"]["epoch"] == 4
 

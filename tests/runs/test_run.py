@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from asgml_core import RunConfig, RunRecord, profile, run, runs, study
+from asgml_core import RunConfig, RunRecord, identity, profile, run, runs, study
+from asgml_core.claims import STATE, BusyError, claim, read_state
 from asgml_core.config import MethodConfig
 from asgml_core.modulators import REGISTRY, Clock, Modulator
 from asgml_core.records import RecordError
@@ -18,8 +18,8 @@ from asgml_core.runs import RunError
 from asgml_core.trainer import DivergedError
 
 FILES = {
-    ".lock", "record.json", "predictions.npz", "steps.npz", "epochs.csv", "chosen.pt", "last.pt",
-    "checkpoint.pt", "events",
+    "state.json", "record.json", "predictions.npz", "steps.npz", "epochs.csv", "chosen.pt",
+    "last.pt", "checkpoint.pt", "events",
 }  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def test_a_run_of_other_code_is_refused(
     base: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(base, tmp_path, progress=False)
-    monkeypatch.setattr(runs, "code_of", lambda config: "another")
+    monkeypatch.setattr(identity, "code_of", lambda config: "another")
     with pytest.raises(RunError, match="made by other code"):
         run(base, tmp_path, progress=False)
 
@@ -213,7 +213,9 @@ def test_a_probe_period_longer_than_the_epoch_stops_before_training(
     slow = MethodConfig(name="throttle", options={"eval_every": 100})
     with pytest.raises(ValueError, match="eval_every is 100 batches, but an epoch has 6"):
         run(base.replace(methods=(*base.methods, slow)), tmp_path, progress=False)
-    assert not list((tmp_path / "sweep").iterdir())
+    (folder,) = (tmp_path / "sweep").iterdir()
+    assert [file.name for file in folder.iterdir()] == [STATE]
+    assert read_state(folder / STATE)["state"] == "failed"
 
 
 def test_a_window_outside_the_run_is_refused(base: RunConfig) -> None:
@@ -226,7 +228,15 @@ def test_a_diverging_run_says_where(base: RunConfig, tmp_path: Path) -> None:
     wild = base.replace(train={"learning_rate": 1e18, "weight_decay": 1e3})
     with pytest.raises(DivergedError, match=r"loss/\w+ is (nan|inf) in epoch 1, step \d+"):
         run(wild, tmp_path, progress=False)
-    assert not (tmp_path / "sweep" / wild.folder / "record.json").exists()
+    folder = tmp_path / "sweep" / wild.folder
+    assert not (folder / "record.json").exists()
+    said = read_state(folder / STATE)
+    assert (said["state"], said["epoch"]) == ("diverged", 1)
+    assert f"step {said['step']};" in said["reason"]
+    with pytest.raises(DivergedError, match="diverged before, and would again"):
+        run(wild, tmp_path, progress=False)
+    with pytest.raises(DivergedError, match=r"loss/\w+ is (nan|inf) in epoch 1, step \d+"):
+        run(wild, tmp_path, again=True, progress=False)
 
 
 def test_a_device_that_is_not_there_is_refused(base: RunConfig, tmp_path: Path) -> None:
@@ -334,17 +344,15 @@ def test_a_finished_run_notices_that_its_data_changed(base: RunConfig, tmp_path:
         changed = {name: archive[name] for name in archive.files}
     changed["audio"] += 1.0 * (np.arange(120) == 7)[:, None, None, None]
     np.savez(mine, **changed)
-    with pytest.raises(RunError, match="was made with other data"):
+    with pytest.raises(RunError, match="made with other data"):
         run(config, tmp_path, progress=False)
 
 
 def test_two_processes_do_not_share_a_run(base: RunConfig, tmp_path: Path) -> None:
     folder = tmp_path / "sweep" / base.folder
     folder.mkdir(parents=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RunError, match="another process is at work"):
-            run(base, tmp_path, progress=False)
+    with claim(folder / STATE), pytest.raises(BusyError, match="another process is at work"):
+        run(base, tmp_path, progress=False)
     assert run(base, tmp_path, progress=False).selections["last"]["epoch"] == 4
 
 
