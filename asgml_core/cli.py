@@ -12,6 +12,7 @@ from typing import Any
 
 from asgml_core.checks import AsgmlError
 from asgml_core.cli_data import add_data_parser
+from asgml_core.cli_sweep import add_base_options, add_sweep_parsers, base_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "name", help="a run of 'asgml runs', or joint_only, audio_only, visual_only, ..."
     )
-    _add_run_options(run)
+    run.add_argument("--seed", type=int, default=42, help="default: 42")
+    add_base_options(run)
+    run.add_argument("--again", action="store_true", help="compute anew what is there already")
     run.set_defaults(call=_run)
+
+    add_sweep_parsers(commands)
 
     show = commands.add_parser("show", help="show the record of a finished run")
     show.add_argument("folder", help="the run's folder, such as outputs/sweep/baseline_seed42")
@@ -70,37 +75,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--dataset", default="synth", help="synth, grid, cremad, ..., or arrays (default: synth)"
-    )
-    parser.add_argument("--profile", help="of the dataset; its first one by default")
-    parser.add_argument("--seed", type=int, default=42, help="default: 42")
-    parser.add_argument("--epochs", type=int, help="another number than the profile's")
-    parser.add_argument("--data", help="path of the data file or folder")
-    parser.add_argument("--option", nargs=2, action="append", default=[], dest="options",
-                        metavar=("NAME", "VALUE"),
-                        help="of the dataset, such as: split own; may be repeated")  # fmt: skip
-    parser.add_argument(
-        "--allow-missing", action="store_true", help="train without items that are not prepared"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    parser.add_argument(
-        "--precision", default="fp32", help="of the encoders: fp32 or bf16 (default: fp32)"
-    )
-    parser.add_argument(
-        "--execution",
-        default="eager",
-        help="of training: eager, graphs, compile or compile_graphs (default: eager)",
-    )
-    parser.add_argument(
-        "--fast", action="store_true", help="let a GPU choose its kernels; other bits every time"
-    )
-    parser.add_argument("--protocol", default="honest", help="honest or paper (default: honest)")
-    parser.add_argument("--outputs", help="folder for the runs (default: outputs)")
-    parser.add_argument("--again", action="store_true", help="compute anew what is there already")
-
-
 def _runs(parsed: argparse.Namespace) -> None:
     from asgml_core import study
 
@@ -115,26 +89,10 @@ def _runs(parsed: argparse.Namespace) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> None:
-    import yaml
+    from asgml_core import run, study
 
-    from asgml_core import profile, run, study
-
-    options = {name: yaml.safe_load(value) for name, value in parsed.options}
-    options |= {"path": parsed.data} if parsed.data else {}
-    options |= {"allow_missing": True} if parsed.allow_missing else {}
-    base = profile(
-        parsed.dataset,
-        parsed.profile,
-        seed=parsed.seed,
-        epochs=parsed.epochs,
-        options=options,
-        device=parsed.device,
-        precision=parsed.precision,
-        execution=parsed.execution,
-        deterministic=not parsed.fast,
-        protocol=parsed.protocol,
-    )
-    record = run(study.config(parsed.name, base), parsed.outputs, again=parsed.again)
+    config = study.config(parsed.name, base_of(parsed, parsed.seed))
+    record = run(config, parsed.outputs, again=parsed.again)
     _print_record(record)
 
 

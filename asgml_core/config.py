@@ -202,7 +202,9 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    methods: tuple[MethodConfig, ...] = (MethodConfig(name="unimodal_losses"),)
+    methods: tuple[MethodConfig, ...] = field(
+        default_factory=lambda: (MethodConfig(name="unimodal_losses"),)
+    )
     protocol: Literal["honest", "paper"] = "honest"
     device: str = "cpu"
     threads: int = 1
@@ -238,7 +240,9 @@ class RunConfig:
                 )
 
         try:
-            json.dumps(self.to_dict(), allow_nan=False)
+            # What has been checked above is plain; these may hold anything.
+            free = [self.device, self.data.options, self.data.modalities]
+            json.dumps([*free, *(method.options for method in self.methods)], allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"the config cannot be saved as JSON ({error}); its values must be text, numbers, "
@@ -307,6 +311,8 @@ def _from_dict(where: str, cls: type, values: Mapping[str, Any]) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in _LEAVES:
+        return value
     if dataclasses.is_dataclass(value):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
@@ -314,6 +320,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value
+
+
+#: Values that are plain already.
+_LEAVES = (str, int, float, bool)
 
 
 def _is_name(text: Any) -> bool:

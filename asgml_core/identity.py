@@ -42,13 +42,18 @@ class Identity:
         return {**asdict(self), "key": self.key}
 
 
-def identify(config: RunConfig) -> Identity:
+def identify(config: RunConfig, values: Mapping[str, Any] | None = None) -> Identity:
     """Return what decides the result of a run; nothing is loaded.
+
+    Args:
+        config: the run.
+        values: the same as a dictionary, where it is at hand.
 
     Raises:
         DataError: when the data are missing.
     """
-    text = json.dumps(decisive(config.to_dict()), sort_keys=True)
+    values = config.to_dict() if values is None else values
+    text = json.dumps(decisive(values), sort_keys=True)
     return Identity(_digest(text), code_of(config), origin(config.data.name, config.data.options))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,13 +65,18 @@ class Plan:
         """Write the plan under a name made of its content, and return the path.
 
         Raises:
+            PlanError: when its name cannot name a file.
             WriteError: when it cannot be written.
         """
+        _name(self.name)
         tasks = [{"type": t.type, **_fields(t)} for t in self.tasks]
         content = json.dumps({"format": FORMAT, "name": self.name, "tasks": tasks}).encode()
         digest = hashlib.sha256(content).hexdigest()[:12]
         path = outputs / SWEEPS / f"{self.name}-{digest}.json"
-        if not path.is_file():
+        if path.is_file():
+            with contextlib.suppress(OSError):  # where nothing can be written
+                os.utime(path)  # it is what was asked for last
+        else:
             write_atomically(path, content)
         return path
 
@@ -116,7 +123,7 @@ def plan_of(name: str, configs: Sequence[RunConfig]) -> Plan:
         data = json.dumps([values["data"], config.seed, config.protocol])
         task = RunTask(
             name=config.folder,
-            key=identify(config).key,
+            key=identify(config, values).key,
             size=config.train.epochs,
             data=hashlib.sha256(data.encode()).hexdigest()[:16],
             values=values,
@@ -146,6 +153,25 @@ def saved_plans(outputs: Path, name: str | None = None) -> list[Plan]:
             for task in plan.tasks:
                 known.setdefault(task.name, task)  # what was asked for last counts
     return [Plan(name, tuple(known.values())) for name, known in sorted(tasks.items())]
+
+
+def unplanned(outputs: Path, plans: Sequence[Plan]) -> list[Plan]:
+    """Return, as one plan, the runs in a folder that are in none of its plans; or no plan.
+
+    Args:
+        outputs: the folder.
+        plans: those there are.
+    """
+    from asgml_core.claims import STATE, read_state
+
+    known = {task.name for plan in plans for task in plan.tasks}
+    found = []
+    for place in sorted((outputs / "sweep").glob(f"*/{STATE}")):
+        said = read_state(place)
+        if place.parent.name not in known and said:
+            values = {"name": place.parent.name, "size": max(1, said.get("epochs", 1))}
+            found.append(RunTask(key=said.get("key", ""), data="", values={}, **values))
+    return [Plan("(single runs)", tuple(found))] if found else []
 
 
 def _fields(task: Task) -> dict[str, Any]:

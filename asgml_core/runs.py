@@ -27,13 +27,13 @@ from asgml_core.models import build_model
 from asgml_core.modulators import REGISTRY, Chain, During, Modulator
 from asgml_core.paths import outputs_folder
 from asgml_core.probes import refit_accuracies
-from asgml_core.provenance import provenance
+from asgml_core.progress import Progress, show
+from asgml_core.provenance import code_fingerprint, provenance
 from asgml_core.records import EPOCHS, FORMAT, PREDICTIONS, RECORD, STEPS, RunRecord
 from asgml_core.tasks import CHECKPOINT
 from asgml_core.trainer import DivergedError, Trainer
 
 CHOSEN, LAST, EVENTS = "chosen.pt", "last.pt", "events"
-Progress = Callable[[int, int, dict[str, float]], None]
 
 
 class RunError(AsgmlError, RuntimeError):
@@ -202,7 +202,7 @@ class _Run:
         self.started = time.perf_counter()
         self.spent = 0.0
         self.dataset = dataset
-        self.trainer = _trainer(config, self.dataset, room)
+        self.trainer = make_trainer(config, self.dataset, room)
         self.schedule = self.trainer.modulator.schedule(self.trainer.clock(1, 0))
         for left in folder.glob(".*.tmp"):  # of a kill in the middle of a write
             left.unlink()
@@ -215,7 +215,7 @@ class _Run:
         """Train to the end and write the record."""
         trainer = self.trainer
         saved = self.started
-        with Events(self.folder / EVENTS) as events, _bar(self.config, progress) as tell:
+        with Events(self.folder / EVENTS) as events, show(self.config, progress) as tell:
             tell(trainer.epoch, self.config.train.epochs, {})
             while not trainer.finished:
                 row = trainer.run_epoch()
@@ -240,6 +240,7 @@ class _Run:
             "wall_time": self._wall_time(),
             "trainer": self.trainer.state_dict(),
         }
+        self.held.check()
         checkpoint.save(self.folder / CHECKPOINT, state)
 
     def _resume(self) -> None:
@@ -287,6 +288,7 @@ class _Run:
         if "validation" in trainer.selections.chosen:
             is_last = trainer.selections.chosen["validation"]["epoch"] == trainer.epoch
             probes["validation"] = probes["last"] if is_last else self._probe(chosen)
+        self.held.check()
         checkpoint.save_weights(folder / LAST, last)
         checkpoint.save_weights(folder / CHOSEN, chosen)
         steps = {name: values.numpy() for name, values in trainer.steps.items()}
@@ -339,7 +341,7 @@ class _Run:
             "selections": selections,
             "provenance": {
                 **provenance(self.config.device, self.config.threads),
-                "code": self.identity.code,
+                "code": code_fingerprint(),
                 "data": self.dataset.fingerprint,
                 "wall_time": round(self._wall_time(), 3),
             },
@@ -349,7 +351,14 @@ class _Run:
 _ADVICE = "choose another outputs folder, or compute it anew (again=True, --again, -p again True)."
 
 
-def _trainer(config: RunConfig, dataset: MultimodalDataset, room: int | None) -> Trainer:
+def make_trainer(config: RunConfig, dataset: MultimodalDataset, room: int | None) -> Trainer:
+    """Return the trainer of a run, before its first epoch.
+
+    Args:
+        config: the run.
+        dataset: its data.
+        room: see :func:`run`.
+    """
     model = build_model(
         dataset.shapes,
         len(dataset.classes),
@@ -382,21 +391,3 @@ def _csv(trainer: Trainer) -> str:
     rows = zip(*columns.values(), strict=True)
     lines = [",".join(f"{value:.9g}" for value in row) for row in rows]
     return "\n".join([",".join(columns), *lines]) + "\n"
-
-
-@contextlib.contextmanager
-def _bar(config: RunConfig, progress: Progress | bool) -> Iterator[Progress]:
-    if callable(progress):
-        yield progress
-        return
-    from tqdm import tqdm
-
-    total = config.train.epochs
-    with tqdm(total=total, desc=config.folder, unit="epoch", disable=not progress) as bar:
-
-        def tell(epoch: int, epochs: int, row: dict[str, float]) -> None:
-            bar.update(epoch - bar.n)
-            if row:
-                bar.set_postfix(test=f"{row['test_accuracy']:.3f}")
-
-        yield tell
