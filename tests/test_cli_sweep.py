@@ -129,7 +129,8 @@ def test_a_diverging_run_is_a_result_and_not_an_error(
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert re.search(r"diverged +1", printed)
-    assert re.search(r"diverged: baseline-weight_decay_1e\S+, epoch 1 of 1, step \d+, loss/\w+ is", printed)
+    said = r"diverged: baseline-weight_decay_1e\S+, epoch 1 of 1, step \d+, loss/\w+ is"
+    assert re.search(said, printed)
     assert main(arguments) == 0
     assert "nothing is left to do" in capsys.readouterr().out
     assert main(["report", "--outputs", str(tmp_path / "o")]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any
 
 from asgml_core.checks import check_one_of
@@ -25,7 +26,13 @@ def make_engine(name: str, **options: Any) -> Engine:
     """
     check_one_of("engine", name, ENGINES)
     module = importlib.import_module(f"asgml_core.engines.{name}")
-    return getattr(module, ENGINES[name])(**options)
+    engine = getattr(module, ENGINES[name])
+    try:
+        inspect.signature(engine).bind(**options)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(engine).parameters)
+        raise ValueError(f"engine {name!r}: {error}; its options are: {known}.") from error
+    return engine(**options)
 
 
 __all__ = ["ENGINES", "Call", "End", "Engine", "EngineError", "Outcome", "Worker", "make_engine"]
