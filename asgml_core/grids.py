@@ -78,7 +78,7 @@ class Grid:
         runs: names of the study's runs and arms.
         seeds: of every run; ``None`` is the study's of the group, else 42.
         group: the study's sweep that the runs are of.
-        dataset: as in :func:`asgml_core.profile`.
+        dataset: as in :func:`asgml_core.profiles.profile`.
         profile: of the dataset; ``None`` is its first.
         change: by field, such as ``train.epochs``: what all runs have otherwise.
         grid: by field: the values of which every combination is a run.

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
+import yaml
 
-from asgml_core import RunRecord, results
+from asgml_core import RunRecord, grids, profile, results
 from asgml_core.claims import STATE, claim
-from asgml_core.cli import main
+from asgml_core.cli import _parser, main
+from asgml_core.tasks import Kind
 
+SWEEP_HELP = {
+    option
+    for command in ("sweep", "status", "report", "clean")
+    for action in _parser()._subparsers._group_actions[0].choices[command]._actions
+    for option in action.option_strings
+}
 SMALL = ["--epochs", "2", "--option", "train", "96", "--option", "test", "48"]
 
 
@@ -169,6 +179,28 @@ def test_clean_removes_runs_of_a_sweep_when_told(
     capsys.readouterr()
     assert main(["status", "one", "--outputs", str(tmp_path)]) == 0
     assert re.search(r"planned +1", capsys.readouterr().out)
+
+
+def test_what_the_page_shows_can_be_given(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "book" / "sweeps.md").read_text(encoding="utf-8")
+    lines = [
+        line
+        for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert len(lines) >= 5
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "asgml"
+        assert callable(_parser().parse_args(arguments).call)
+    for option in re.findall(r"`(--[a-z-]+)", text):
+        assert option in SWEEP_HELP, option
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    grid = grids.grid_of(yaml.safe_load(block), "page")
+    found = grid.configs(lambda seed: profile("synth", seed=seed))
+    assert len(found) == 5 * (2 + 4)  # as the page says
+    kinds = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(kinds) == sorted(get_args(Kind))
 
 
 @pytest.mark.parametrize(
