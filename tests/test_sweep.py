@@ -9,6 +9,7 @@ import pytest
 from asgml_core import profile, run, run_all, study
 from asgml_core.config import MethodConfig
 from asgml_core.datasets import load
+from asgml_core.modulators import REGISTRY
 from asgml_core.sweep import SweepError
 from asgml_core.worker import LastData
 
@@ -35,7 +36,9 @@ def test_one_failure_is_named_and_the_others_are_finished(tmp_path: Path) -> Non
     good, other = configs(2)
     idle = MethodConfig(name="boost", options={"alpha": 0.0})
     bad = other.replace(run_id="idle", methods=(idle,))
-    with pytest.raises(SweepError, match=r"1 of 2 runs failed:\n  idle_seed2: the method 'boost' never acted"):
+    with pytest.raises(
+        SweepError, match=r"1 of 2 runs failed:\n  idle_seed2: the method 'boost' never acted"
+    ):
         run_all([good, bad], tmp_path, workers=2, progress=False)
     assert (tmp_path / "sweep" / good.folder / "record.json").exists()
 
@@ -59,3 +62,47 @@ def test_a_worker_loads_the_data_of_equal_runs_once() -> None:
         other.replace(protocol="paper"),
     ):
         assert last.load(changed).fingerprint == load(changed).fingerprint != first.fingerprint
+
+
+OWN = """
+from asgml_core.modulators import REGISTRY, Modulator
+from asgml_core.modulators.editing import scale_gradients, gradients_of
+
+
+class Halve(Modulator):
+    '''Halves the gradients of one encoder.'''
+
+    name = "halve_for_a_test"
+
+    def __init__(self, modality: str = "audio") -> None:
+        super().__init__()
+        self.modality = modality
+
+    def gradients(self, outputs, labels, groups, clock):
+        scale_gradients(gradients_of(groups[self.modality]), 0.5)
+        self.acted += 1
+        return {}
+
+
+REGISTRY[Halve.name] = Halve
+"""
+
+
+def test_workers_know_a_method_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "halving_method.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import halving_method
+
+    try:
+        base = configs(1)[0]
+        method = MethodConfig(name="halve_for_a_test")
+        mine = base.replace(run_id="halved", methods=(*base.methods, method))
+        alone = run(mine, tmp_path / "alone", progress=False)
+        records = run_all([base, mine], tmp_path / "together", workers=2, progress=False)
+        assert records[1].selections == alone.selections
+        assert records[1].selections != records[0].selections
+        monkeypatch.setattr(halving_method.Halve, "__module__", "__main__")
+        with pytest.raises(ValueError, match="'halve_for_a_test' is defined in the main script"):
+            run_all([mine], tmp_path / "main", progress=False)
+    finally:
+        REGISTRY.pop("halve_for_a_test", None)
