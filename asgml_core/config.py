@@ -12,13 +12,18 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from asgml_core.checks import check_count, check_flag, check_number, check_one_of
+from asgml_core.reading import check_plain, first_line, one_line, short
 
 Precision = Literal["fp32", "bf16"]
 Execution = Literal["eager", "graphs", "compile", "compile_graphs"]
 
+#: The longest text in a config from elsewhere, how many values it may have, and the longest message
+#: about it.
+TEXT, VALUES, MESSAGE = 4096, 50_000, 800
 #: What a named source takes from the run itself, so that it is not an option of its own.
 FROM_RUN = ("self", "seed")
 
@@ -76,6 +81,14 @@ class DataConfig:
         from asgml_core.datasets import SOURCES
 
         check_one_of("data.name", self.name, SOURCES)
+        if not isinstance(self.options, Mapping):
+            raise ValueError(
+                f"data.options is {short(self.options)}, but must be a mapping of options."
+            )
+        if self.modalities is not None and not _are_names(self.modalities):
+            raise ValueError(
+                f"data.modalities is {short(self.modalities)}, but must be different names."
+            )
         check_options(f"data {self.name!r}", SOURCES[self.name], self.options)
         check_number("data.hold_out", self.hold_out, above=0.0, high=0.9)
 
@@ -164,6 +177,11 @@ class MethodConfig:
         from asgml_core.modulators import REGISTRY
 
         check_one_of("method", self.name, REGISTRY)
+        if not isinstance(self.options, Mapping):
+            raise ValueError(
+                f"method {self.name!r}: options is {short(self.options)}, but must be a mapping of "
+                "options."
+            )
         _check_method(self.name, REGISTRY[self.name], self.options)
         if self.start is not None:
             check_count(f"method {self.name!r}: start", self.start, low=0)
@@ -225,6 +243,8 @@ class RunConfig:
         check_one_of("memory_format", self.memory_format, ("channels_last", "contiguous"))
         check_one_of("precision", self.precision, get_args(Precision))
         check_one_of("execution", self.execution, get_args(Execution))
+        if not isinstance(self.device, str):
+            raise ValueError(f"device is {short(self.device)}, but must be text.")
         if "graphs" in self.execution and self.device == "cpu":
             raise ValueError(
                 f"execution is {self.execution!r}, but CUDA graphs need a GPU and device is 'cpu'; "
@@ -270,18 +290,18 @@ class RunConfig:
         """Return the config that :meth:`to_dict` wrote.
 
         Raises:
-            ValueError: for an unknown field, naming it and the ones there are.
+            ValueError: for an unknown field, naming it and the ones there are; for a value of
+                another type, naming its field.
         """
-        values = dict(values)
-        sections = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
-        for name, section in sections.items():
-            if name in values:
-                values[name] = _from_dict(name, section, values[name])
-        if "methods" in values:
-            values["methods"] = tuple(
-                _from_dict("method", MethodConfig, method) for method in values["methods"]
-            )
-        return _from_dict("config", cls, values)
+        if not isinstance(values, Mapping):
+            raise ValueError(f"config is {short(values)}, but must be a mapping of fields.")
+        check_plain(values, TEXT, VALUES)
+        try:
+            return _from_dict("config", cls, _sections(values))
+        except ValueError as error:
+            if len(str(error)) <= MESSAGE and "\n" not in str(error):
+                raise
+            raise ValueError(f"{one_line(str(error), MESSAGE)}.") from error
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -296,9 +316,34 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = 
     return found
 
 
+def _sections(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a config, its sections made."""
+    made = dict(values)
+    for name, section in {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}.items():
+        if name in made:
+            made[name] = _from_dict(name, section, made[name])
+    if "methods" in made:
+        if not isinstance(made["methods"], (list, tuple)):
+            raise ValueError(f"methods is {short(made['methods'])}, but must be a list of methods.")
+        made["methods"] = tuple(_method(method) for method in made["methods"])
+    return made
+
+
+def _method(values: Any) -> MethodConfig:
+    try:
+        return _from_dict("method", MethodConfig, values)
+    # A method from elsewhere may not check the types of its options.
+    except (TypeError, AttributeError, LookupError, OverflowError) as error:
+        options = short(values.get("options"))
+        raise ValueError(
+            f"method {short(values.get('name'))} cannot be made with the options {options} "
+            f"({first_line(error)})."
+        ) from error
+
+
 def _from_dict(where: str, cls: type, values: Mapping[str, Any]) -> Any:
     if not isinstance(values, Mapping):
-        raise ValueError(f"{where} is {values!r}, but must be a mapping of fields.")
+        raise ValueError(f"{where} is {short(values)}, but must be a mapping of fields.")
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for name in values:
         check_one_of(f"{where}: field", name, fields)
@@ -319,11 +364,20 @@ def _plain(value: Any) -> Any:
         return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, Real):  # numpy's, which JSON does not have
+        return int(value) if isinstance(value, Integral) else float(value)
     return value
 
 
 #: Values that are plain already.
 _LEAVES = (str, int, float, bool)
+
+
+def _are_names(names: Any) -> bool:
+    is_list = isinstance(names, (list, tuple)) and bool(names)
+    return (
+        is_list and all(isinstance(n, str) and n for n in names) and len(set(names)) == len(names)
+    )
 
 
 def _is_name(text: Any) -> bool:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from asgml_core.checks import AsgmlError
 from asgml_core.files import write_atomically, write_json
 from asgml_core.paths import project_root
+from asgml_core.reading import ReadError, read_json, short
 from asgml_core.records import RunRecord
+from asgml_core.tabular import read_csv
+
+
+class ResultError(AsgmlError, ValueError):
+    """A table that cannot be read; the message names the file and what was expected."""
 
 
 def folder() -> Path:
@@ -28,8 +34,12 @@ def read(name: str, at: Path | None = None) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: naming the tables there are.
+        ResultError: when its file is damaged.
     """
-    return pd.read_csv(_existing(name, ".csv", at))
+    try:
+        return read_csv(_existing(name, ".csv", at))
+    except ReadError as error:
+        raise ResultError(str(error)) from error
 
 
 def provenance(name: str, at: Path | None = None) -> dict[str, Any]:
@@ -41,8 +51,17 @@ def provenance(name: str, at: Path | None = None) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: naming the tables there are.
+        ResultError: when its file is damaged.
     """
-    said = json.loads(_existing(name, ".json", at).read_text(encoding="utf-8"))
+    file = _existing(name, ".json", at)
+    try:
+        said = read_json(file)
+    except ReadError as error:
+        raise ResultError(str(error)) from error
+    if not isinstance(said, dict):
+        raise ResultError(
+            f"{file} holds {short(said)}, but an object of named fields was expected."
+        )
     said.pop("rows", None)  # those are the table's
     return said
 
@@ -91,6 +110,8 @@ def _plain(value: Any) -> Any:
 
 def _existing(name: str, ending: str, at: Path | None) -> Path:
     inside = folder() if at is None else at
+    if not name or set("/\\\0") & set(name):
+        raise ResultError(f"{short(name)} is no name of a table: it would lead out of {inside}.")
     path = inside / f"{name}{ending}"
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in inside.glob(f"*{ending}"))) or "none"

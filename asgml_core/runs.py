@@ -245,7 +245,7 @@ class _Run:
 
     def _resume(self) -> None:
         file = self.folder / CHECKPOINT
-        state = checkpoint.load(file)
+        state = checkpoint.load_run(file)
         self._check_same(state)
         try:
             self.trainer.load_state_dict(state["trainer"])

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from asgml_core.checks import AsgmlError
 from asgml_core.claims import STATE, claim, is_held, read_state
+from asgml_core.reading import JSON_BYTES, MissingError, read_bytes
 
 RECORD, CHECKPOINT = "record.json", "checkpoint.pt"
 
@@ -115,10 +116,13 @@ class Task(ABC):
             return Status("done" if made == self.key else "other", self.size, said)
         if not said:
             return Status("planned")
-        if said["state"] == "running":
-            return Status("running" if is_held(place) else "killed", epoch, said)
+        is_running = said["state"] == "running"
+        if is_running and is_held(place):
+            return Status("running", epoch, said)
         if said.get("key") != self.key:
             return Status("other" if self.begun(outputs) else "planned", epoch, said)
+        if is_running:
+            return Status("killed", epoch, said)
         if said["state"] == "done":  # its result was removed
             return Status("planned")
         return Status(said["state"], epoch, said)
@@ -153,8 +157,8 @@ class RunTask(Task):
     def made(self, outputs: Path) -> str | None:
         """Return the key that the record says."""
         try:
-            content = (self.folder(outputs) / RECORD).read_bytes()
-        except FileNotFoundError:
+            content = read_bytes(self.folder(outputs) / RECORD, JSON_BYTES)
+        except MissingError:
             return None
         try:
             identity = json.loads(content)["identity"]
@@ -170,12 +174,20 @@ class RunTask(Task):
         return (self.folder(outputs) / CHECKPOINT).exists()
 
     def work(self, outputs: Path, sweep: str, settings: Mapping[str, Any], tell: Tell) -> None:
-        """Run it to its record."""
-        from asgml_core.config import RunConfig
-        from asgml_core.runs import run
+        """Run it to its record.
 
+        Raises:
+            RunError: when it would not be the run that was planned; all that ``run`` raises.
+        """
+        from asgml_core.config import RunConfig
+        from asgml_core.identity import identify
+        from asgml_core.runs import RunError, run
+
+        config = RunConfig.from_dict(self.values)
+        if identify(config).key != self.key:
+            raise RunError("the code or the data changed after the sweep began; start it anew.")
         run(
-            RunConfig.from_dict(self.values),
+            config,
             outputs,
             progress=lambda epoch, epochs, row: tell(epoch),
             sweep=sweep,

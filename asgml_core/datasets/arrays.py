@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
+from asgml_core.array_files import shown
 from asgml_core.checks import check_flag, check_number, check_one_of
 from asgml_core.datasets.base import DataError, MultimodalDataset, Part
 from asgml_core.datasets.files import read_npy, read_npz
 from asgml_core.datasets.standard import standardise
+from asgml_core.reading import MissingError, ReadError, first_line, read_yaml, short
 from asgml_core.seeding import numpy_generator
 
 PARTS = ("train", "valid", "test")
@@ -60,6 +61,8 @@ def arrays(*, seed: int, path: str) -> MultimodalDataset:
     Raises:
         DataError: naming the file, the key and the shapes, when anything is missing or misfits.
     """
+    if not isinstance(path, (str, Path)) or not Path(path).name or "\0" in str(path):
+        raise DataError(f"path is {short(path)}, but the path of a file or folder was expected.")
     source = Path(path)
     manifest_file = source / "manifest.yaml" if source.is_dir() else source.with_suffix(".yaml")
     manifest = _read_manifest(source, manifest_file)
@@ -72,6 +75,8 @@ def arrays(*, seed: int, path: str) -> MultimodalDataset:
                 f"{source}: {key} has shape {array.shape}, but {manifest.labels} has {n} rows; "
                 "every array needs one row per item."
             )
+    for key in (manifest.ids, manifest.groups, manifest.parts):
+        _check_column(source, key, table)
     ids = _texts(table.get(manifest.ids), [f"item_{i:06d}" for i in range(n)])
     groups = _texts(table.get(manifest.groups), ids)
     parts = _parts(source, manifest, table, groups, seed)
@@ -99,30 +104,36 @@ def arrays(*, seed: int, path: str) -> MultimodalDataset:
 def _read_manifest(source: Path, file: Path) -> Manifest:
     if not source.exists():
         raise DataError(f"{source}: no such file or folder.")
-    if not file.is_file():
-        raise DataError(f"{file}: no such file; {source} needs a manifest beside its arrays.")
     try:
-        said = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} is not readable YAML: {error}") from error
+        said = read_yaml(file)
+    except MissingError as error:
+        raise DataError(f"{error.said}; {source} needs a manifest beside its arrays.") from error
+    except ReadError as error:
+        raise DataError(str(error)) from error
     if not isinstance(said, dict):
-        raise DataError(f"{file} holds {said!r}; a mapping with classes and modalities is needed.")
+        raise DataError(
+            f"{file} holds {short(said)}; a mapping with classes and modalities is needed."
+        )
     try:
         return _manifest(said)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{file}: {error}") from error
+    except ValueError as error:
+        said = first_line(error, 500)
+        raise DataError(f"{file}: {said}{'' if said.endswith('?') else '.'}") from error
 
 
 def _manifest(said: dict[str, Any]) -> Manifest:
     fields = [field for field in Manifest.__dataclass_fields__ if field != "named"]
     for field in said:
-        check_one_of("field", field, fields)
+        check_one_of("field", field[:100], fields)
     for field in ("classes", "modalities"):
         _check_names(field, said.get(field))
     for field in ("labels", "parts", "ids", "groups"):
-        if not isinstance(said.get(field, ""), str):
-            raise ValueError(f"{field} is {said[field]!r}, but must be the name of an array.")
+        if not _is_array_name(said.get(field, field)):
+            raise ValueError(f"{field} is {short(said[field])}, but must be the name of an array.")
     check_flag("standardise", said.get("standardise", True))
+    for name in said["modalities"]:
+        if not _is_array_name(name):
+            raise ValueError(f"modalities has {short(name)}, but a name of an array was expected.")
     named = tuple(said[field] for field in ("ids", "groups") if field in said)
     manifest = Manifest(**said, named=named)
     if manifest.test_fraction is not None:
@@ -133,7 +144,12 @@ def _manifest(said: dict[str, Any]) -> Manifest:
 def _check_names(field: str, names: Any) -> None:
     is_list = isinstance(names, list) and names and all(isinstance(n, str) for n in names)
     if not is_list or len(set(names)) != len(names):
-        raise ValueError(f"{field} is {names!r}; a list of different names is needed.")
+        raise ValueError(f"{field} is {short(names)}; a list of different names is needed.")
+
+
+def _is_array_name(name: Any) -> bool:
+    """Return whether a name is of an array in the folder: with a slash it would lead elsewhere."""
+    return isinstance(name, str) and 0 < len(name) <= 200 and not set("/\\\0") & set(name)
 
 
 def _read_arrays(source: Path, manifest: Manifest) -> dict[str, np.ndarray]:
@@ -147,7 +163,8 @@ def _read_arrays(source: Path, manifest: Manifest) -> dict[str, np.ndarray]:
     table = read_npz(source)
     for key in needed:
         if key not in table:
-            raise DataError(f"{source} has no array {key!r}; it has {', '.join(table)}.")
+            there = ", ".join(map(shown, list(table)[:20]))
+            raise DataError(f"{source} has no array {key!r}; it has {there}.")
     return {key: table[key] for key in needed + optional if key in table}
 
 
@@ -157,6 +174,14 @@ def _labels(source: Path, key: str, labels: np.ndarray) -> Tensor:
             f"{source}: {key} is {labels.dtype} {labels.shape}; whole numbers (N,) are needed."
         )
     return torch.from_numpy(labels.astype(np.int64))
+
+
+def _check_column(source: Path, key: str, table: dict[str, np.ndarray]) -> None:
+    if key in table and table[key].ndim != 1:
+        raise DataError(
+            f"{source}: {key} is {table[key].dtype} {table[key].shape}; one value for each item, "
+            "(N,), is needed."
+        )
 
 
 def _texts(array: np.ndarray | None, otherwise: list[str]) -> list[str]:
@@ -171,7 +196,8 @@ def _input(
             f"{source}: {key} is {array.dtype} {array.shape}; numbers of shape (N, d), "
             "(N, channels, height, width) or (N, frames, channels, height, width) are needed."
         )
-    x = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
     # Not-a-number must reach the dataset's own check, which names the row.
     return standardise(x, training) if manifest.standardise and bool(x.isfinite().all()) else x
 
@@ -184,11 +210,11 @@ def _parts(
     seed: int,
 ) -> np.ndarray:
     if manifest.test_fraction is None:
-        parts = table[manifest.parts].astype(str)
+        parts = np.array([str(value) for value in table[manifest.parts]])
         for row, part in enumerate(parts):
             if part not in PARTS:
                 raise DataError(
-                    f"{source}: {manifest.parts} row {row} is {str(part)!r}; "
+                    f"{source}: {manifest.parts} row {row} is {short(str(part))}; "
                     "it must be train, valid or test."
                 )
         return parts

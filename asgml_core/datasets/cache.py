@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import math
 import reprlib
 import tokenize
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,11 +35,16 @@ from asgml_core.datasets.base import DataError
 from asgml_core.datasets.manifest import AGAIN, JOURNAL, MANIFEST, error_text, read_manifest
 from asgml_core.datasets.stored import Stored
 from asgml_core.paths import data_folders
+from asgml_core.reading import MissingError, ReadError, open_file, short
 
 ITEMS, REPORT, SPLITS = "items.csv", "report.csv", "splits"
 COLUMNS = ("id", "label", "group", "row", "status")
 HASH = "sha256/"
+#: How many names of columns a message says.
+NAMED = 20
 PARTS = ("train", "valid", "test")
+#: The largest table, in bytes and in lines; a line of items has some hundred bytes.
+TABLE_BYTES, TABLE_LINES = 256 << 20, 2_500_000
 
 
 def row_hash(row: np.ndarray) -> str:
@@ -98,7 +106,9 @@ class Cache:
         cache = cls(folder, read_manifest(folder), read_table(folder / ITEMS, COLUMNS))
         found = cache.manifest["dataset"]
         if dataset is not None and found != dataset:
-            raise DataError(f"{folder} is a cache of {found!r}, but {dataset!r} was asked for.")
+            raise DataError(
+                f"{folder} is a cache of {short(found)}, but {dataset!r} was asked for."
+            )
         listed = cache.manifest["counts"]["listed"]
         if len(cache.items["id"]) != listed:
             raise DataError(
@@ -181,17 +191,19 @@ class Cache:
         said = self.manifest["arrays"][name]
         shape = (self.manifest["counts"]["listed"], *said["shape"])
         file, expected = self.folder / f"{name}.npy", f"{said['dtype']} {shape}"
-        array = _open_array(file, expected)
-        if array.shape != shape or array.dtype != np.dtype(said["dtype"]):
+        found, is_fortran, dtype, start = _read_header(file, expected)
+        if found != shape or dtype != np.dtype(said["dtype"]):
             raise DataError(
-                f"{file} is {array.dtype} {array.shape}, but {MANIFEST} says {expected}; {AGAIN}."
+                f"{file} is {str(dtype)[:100]} {short(found)}, but {MANIFEST} says {expected}; "
+                f"{AGAIN}."
             )
-        bytes_there, bytes_said = file.stat().st_size, array.offset + array.nbytes
+        bytes_there = file.stat().st_size
+        bytes_said = start + math.prod(shape) * dtype.itemsize
         if bytes_there != bytes_said:
             raise DataError(
                 f"{file} has {bytes_there} bytes, but {expected} has {bytes_said}; {AGAIN}."
             )
-        return array
+        return np.memmap(file, dtype, "r", start, shape, "F" if is_fortran else "C")
 
     def column(self, name: str, ids: Iterable[str]) -> list[str]:
         """Return a column of ``items.csv`` for the given items, in their order."""
@@ -219,11 +231,13 @@ class Cache:
             )
         file = self.folder / SPLITS / f"{name}.csv"
         table = read_table(file, ("id", "part"))
+        if twice := [item for item, times in Counter(table["id"]).items() if times > 1]:
+            raise DataError(f"{file} has the item {short(twice[0])} more than once; {AGAIN}.")
         for line, part in enumerate(table["part"], 2):
             if part not in PARTS:
                 raise DataError(
-                    f"{file}, line {line}: part is {part!r}, but one of {', '.join(PARTS)} was "
-                    f"expected; {AGAIN}."
+                    f"{file}, line {line}: part is {short(part)}, but one of "
+                    f"{', '.join(PARTS)} was expected; {AGAIN}."
                 )
         parts = dict(zip(table["id"], table["part"], strict=True))
         if split_hash(parts) != self.splits[name]["sha256"]:
@@ -234,16 +248,35 @@ class Cache:
         return parts
 
 
-def _open_array(file: Path, expected: str) -> np.memmap:
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def _read_header(file: Path, expected: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Return shape, order and type of an array, and where its values begin.
+
+    The file is mapped later: mapping a header that lies, as of a type without a size, can end the
+    whole process with a signal.
+    """
     if not file.is_file():
         raise DataError(f"{file} is missing, but {expected} was expected; {AGAIN}.")
     try:
-        with np.errstate(over="ignore"):  # the shape is compared with what is expected
-            return np.lib.format.open_memmap(file, mode="r")
+        with open_file(file) as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a header in an old or a strange form
+            version = np.lib.format.read_magic(opened)
+            if version not in _HEADERS:
+                raise ValueError(f"its header is of version {version}")
+            shape, is_fortran, dtype = _HEADERS[version](opened)
+            size = math.prod(shape) * dtype.itemsize
+            if dtype.hasobject or not 0 < size < 1 << 62 or min(shape, default=1) < 1:
+                raise ValueError(f"its header says {str(dtype)[:60]} {short(shape)}")
+            return shape, is_fortran, dtype, opened.tell()
     # A damaged header is read as a Python literal, which fails in all these ways.
-    except (OSError, ValueError, TypeError, ArithmeticError, MemoryError, RecursionError,
-            SyntaxError, tokenize.TokenError) as error:  # fmt: skip
-        said = (str(error) or type(error).__name__).splitlines()[0][:100].rstrip(".")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+            MemoryError, RecursionError, SyntaxError, tokenize.TokenError) as error:  # fmt: skip
+        said = error_text(error)[:100]
         raise DataError(
             f"{file} is no readable array of numbers ({said}), but {expected} was expected; "
             f"{AGAIN}."
@@ -271,11 +304,14 @@ def read_table(file: Path, columns: Sequence[str]) -> dict[str, tuple[str, ...]]
     header: list[str] = []
     rows: list[list[str]] = []
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
+        opened = open_file(file, TABLE_BYTES)
+        with io.TextIOWrapper(opened, encoding="utf-8", newline="") as lines:
             reader = csv.reader(lines, strict=True)
             header = next(reader, [])
             for row in reader:
                 rows.append(row)
+                if len(rows) > TABLE_LINES:
+                    raise DataError(f"{file} has more than the {TABLE_LINES:,} lines expected.")
                 if len(row) != len(header):
                     raise DataError(
                         f"{file}, line {reader.line_num}: it has {len(row)} values, but "
@@ -283,6 +319,11 @@ def read_table(file: Path, columns: Sequence[str]) -> dict[str, tuple[str, ...]]
                     )
     except DataError:
         raise
+    except MissingError as error:
+        said = error_text(error.__cause__)
+        raise DataError(f"{file} is missing or damaged ({said}); {AGAIN}.") from error
+    except ReadError as error:
+        raise DataError(f"{error.said}; {AGAIN}.") from error
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{file} is missing or damaged ({error_text(error)}); {AGAIN}.") from error
     _check_header(file, header, columns)
@@ -291,10 +332,10 @@ def read_table(file: Path, columns: Sequence[str]) -> dict[str, tuple[str, ...]]
 
 
 def _check_header(file: Path, header: list[str], columns: Sequence[str]) -> None:
-    there = ", ".join(map(repr, header)) or "none"
+    there = ", ".join(map(short, header[:NAMED])) or "none"
     for name in columns:
         if name not in header:
             raise DataError(f"{file} has no column {name!r}; it has {there}; {AGAIN}.")
     name, times = Counter(header).most_common(1)[0]
     if times > 1:
-        raise DataError(f"{file} has the column {name!r} {times} times; {AGAIN}.")
+        raise DataError(f"{file} has the column {short(name)} {times} times; {AGAIN}.")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from asgml_core import array_files
 from asgml_core.datasets.base import DataError
-
-_NEEDED = (
-    "it is damaged, of another format, or holds Python objects; plain arrays of numbers or text "
-    "are needed."
-)
+from asgml_core.reading import ReadError
 
 
 def read_npz(path: Path, keys: Iterable[str] | None = None) -> dict[str, np.ndarray]:
@@ -24,24 +20,13 @@ def read_npz(path: Path, keys: Iterable[str] | None = None) -> dict[str, np.ndar
         keys: the arrays to read; ``None`` reads all.
 
     Raises:
-        DataError: when the file is missing, is no ``.npz``, lacks a key, or holds Python objects.
+        DataError: when the file is missing, is no ``.npz``, lacks a key, holds Python objects, or
+            would unpack to more than is allowed: see :mod:`asgml_core.array_files`.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
     try:
-        # Opened here, since numpy would leave a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            wanted = list(archive.files if keys is None else keys)
-            for key in wanted:
-                if key not in archive.files:
-                    raise DataError(
-                        f"{path} has no array {key!r}; it has {', '.join(archive.files)}."
-                    )
-            return {key: archive[key] for key in wanted}
-    except DataError:
-        raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise DataError(f"{path} is no readable .npz: {_NEEDED}") from error
+        return array_files.read_npz(path, keys)
+    except ReadError as error:
+        raise DataError(str(error)) from error
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -50,13 +35,7 @@ def read_npy(path: Path) -> np.ndarray:
     Raises:
         DataError: when the file is missing, is no ``.npy``, or holds Python objects.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
     try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path} is no readable .npy: {_NEEDED}") from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path} is an archive; a single .npy array was expected.")
-    return array
+        return array_files.read_npy(path)
+    except ReadError as error:
+        raise DataError(str(error)) from error

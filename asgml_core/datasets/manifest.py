@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from asgml_core.datasets.base import DataError
+from asgml_core.reading import ReadError, first_line, read_json, short
 
 FORMAT = 1
 MANIFEST, JOURNAL = "manifest.json", "journal.jsonl"
 #: Types of array a cache may have.
 DTYPES = ("uint8", "float16", "float32")
 AGAIN = "prepare the cache again"
+#: How many axes an item may have.
+AXES = 16
 #: What a manifest has to have.
 _FIELDS = {
     "dataset": str, "classes": list, "arrays": dict, "counts": dict, "splits": dict,
@@ -29,8 +31,8 @@ _MAY_BE_EMPTY = ("splits", "parameters", "versions")
 
 
 def error_text(error: Exception) -> str:
-    """Return what an error says, without the name of the file."""
-    return getattr(error, "strerror", None) or str(error)
+    """Return what an error says, in one line and without the name of the file."""
+    return first_line(error)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -48,9 +50,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             )
         raise DataError(f"{file}: no such file; 'asgml data prepare' makes a cache.")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not readable JSON: {error_text(error)}; {AGAIN}.") from error
+        manifest = read_json(file)
+    except ReadError as error:
+        raise DataError(f"{error.said}; {AGAIN}.") from error
     if not isinstance(manifest, dict):
         raise DataError(
             f"{file} holds {reprlib.repr(manifest)}, but an object of named fields was expected; "
@@ -85,9 +87,9 @@ def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
         ("splits", _is_split, "a 'sha256'"),
     ):
         for name, said in manifest[what].items():
-            if not name.isidentifier() or not is_whole(said):
+            if not name.isidentifier() or len(name) > 100 or not is_whole(said):
                 raise DataError(
-                    f"{file}: {what} has {name!r}: {reprlib.repr(said)}, but a word of letters, "
+                    f"{file}: {what} has {short(name)}: {short(said)}, but a word of letters, "
                     f"digits and '_' with {expected} was expected; {AGAIN}."
                 )
 
@@ -104,6 +106,7 @@ def _check_field(
 def _is_array(said: Any) -> bool:
     shape = said.get("shape") if isinstance(said, dict) else None
     whole = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
+    whole = whole and len(shape) <= AXES
     return whole and said.get("dtype") in DTYPES
 
 

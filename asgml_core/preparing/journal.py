@@ -7,17 +7,21 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from asgml_core.config import differences
 from asgml_core.datasets.cache import JOURNAL, SPLITS
 from asgml_core.files import write_atomically
 from asgml_core.preparing.plan import Item, PrepareError
+from asgml_core.reading import ReadError, first_line, json_value, one_line, read_bytes
 
 LOCK = ".lock"
+#: The largest journal, in bytes; a line has some hundred.
+MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,12 @@ class Journal:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Journal:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PrepareError(
+                f"{self.folder} cannot be made ({first_line(error)}); choose another folder."
+            ) from error
         left = {path.name for path in self.folder.glob(f".{JOURNAL}.*.tmp")}  # of a kill
         foreign = sorted(set(os.listdir(self.folder)) - {LOCK} - left)
         if foreign and not self.file.is_file():
@@ -70,7 +79,7 @@ class Journal:
                 "choose an empty folder."
             )
         with contextlib.ExitStack() as stack:
-            lock = stack.enter_context((self.folder / LOCK).open("w"))
+            lock = stack.enter_context(self._open_lock())
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -87,21 +96,43 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def _open_lock(self) -> TextIO:
+        """Open the lock, when nothing that is written here would be written elsewhere."""
+        splits = self.folder / SPLITS
+        inside = [*self.folder.iterdir(), *(splits.iterdir() if splits.is_dir() else ())]
+        for path in inside:
+            kind = path.lstat().st_mode
+            if stat.S_ISLNK(kind):
+                raise PrepareError(
+                    f"{path} is a link to {os.readlink(path)}, but a file was expected: what is "
+                    "prepared here would be written there. Put the file in its place, or choose "
+                    "another folder."
+                )
+            if not stat.S_ISREG(kind) and path != splits:
+                raise PrepareError(f"{path} is no file; choose another folder.")
+        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        return os.fdopen(handle, "r+")
+
     def _read(self) -> None:
-        first, _ = _split_first(self.file.read_bytes())
+        first, _ = _split_first(_content(self.file))
         try:
-            found = json.loads(first)["identity"]
-        except (ValueError, KeyError, TypeError) as error:
+            found = json_value(first)["identity"]
+        except (ValueError, LookupError, TypeError) as error:
             raise PrepareError(
                 f"{self.file} is damaged in its first line; choose another folder."
             ) from error
+        if not isinstance(found, dict):
+            raise PrepareError(
+                f"{self.file} is damaged in its first line: identity is no object of named fields; "
+                "choose another folder."
+            )
         changed = differences(found, self.identity)
         if len(changed) > 1:  # what else differs says more than the hash of the names
             changed = [phrase for phrase in changed if not phrase.startswith("names ")]
         if changed:
             raise PrepareError(
                 f"{self.folder} holds a cache of other settings or another source "
-                f"({'; '.join(changed)}); choose another folder."
+                f"({one_line('; '.join(changed))}); choose another folder."
             )
         self.entries, self._whole = _read_lines(self.file)
 
@@ -137,28 +168,72 @@ class Journal:
         entry = self.entries.get(item.id)
         if entry is None or entry.message is not None or set(entry.files) != set(item.files):
             return False
+        if not set(self.identity.get("arrays", ())) <= set(entry.hashes):
+            return False  # of a journal that was changed: its rows are decoded again
         return all(is_same(entry.files[role], path, source) for role, path in item.files.items())
 
 
 def read_entries(folder: Path) -> dict[str, Entry]:
-    """Return what became of each item of a cache that no process is preparing, by id."""
+    """Return what became of each item of a cache that no process is preparing, by id.
+
+    Raises:
+        PrepareError: when its journal is missing or cannot be read.
+    """
     return _read_lines(folder / JOURNAL)[0]
 
 
 def _read_lines(file: Path) -> tuple[dict[str, Entry], int]:
     """Return the last entry of each item, and how many bytes of the file are whole lines."""
-    first, rest = _split_first(file.read_bytes())
+    first, rest = _split_first(_content(file))
     entries, whole = {}, len(first)
     for line in rest.splitlines(keepends=True):
         try:
-            entry = Entry(**json.loads(line))
-        except (ValueError, TypeError):
+            entry = _entry(json_value(line))
+        except ValueError:
             break
         if not line.endswith(b"\n"):
             break  # of a kill in the middle of a line: its item is decoded again
         entries[entry.id] = entry
         whole += len(line)
     return entries, whole
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return read_bytes(file, MOST_BYTES)
+    except ReadError as error:
+        raise PrepareError(str(error)) from error
+
+
+def _entry(values: Any) -> Entry:
+    """Return the entry that a line stands for.
+
+    Raises:
+        ValueError: when a field is missing, unknown, or of another type.
+    """
+    if not isinstance(values, dict) or not set(values) <= set(Entry.__dataclass_fields__):
+        raise ValueError("a line holds something else than an entry.")
+    entry = Entry(**{"id": None, **values})
+    stamps = entry.files.values() if isinstance(entry.files, dict) else (None,)
+    is_right = {
+        "id": isinstance(entry.id, str),
+        "message": entry.message is None or isinstance(entry.message, str),
+        "files": all(map(_is_stamp, stamps)),
+        "facts": isinstance(entry.facts, dict),
+        "hashes": isinstance(entry.hashes, dict)
+        and all(isinstance(value, str) for value in entry.hashes.values()),
+        "notes": isinstance(entry.notes, (list, tuple))
+        and all(isinstance(note, str) for note in entry.notes),
+    }
+    for name, right in is_right.items():
+        if not right:
+            raise ValueError(f"{name} is of another type than an entry's.")
+    return entry
+
+
+def _is_stamp(said: Any) -> bool:
+    kinds = {"file": str, "bytes": int, "time": int, "sha256": str}
+    return isinstance(said, dict) and all(type(said.get(n)) is kind for n, kind in kinds.items())
 
 
 def _split_first(content: bytes) -> tuple[bytes, bytes]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from test_run import assert_same_results
+from tiny_data import write_tiny
 
 from asgml_core import RunConfig, checkpoint, run, study
 from asgml_core.checkpoint import CheckpointError
@@ -116,8 +117,6 @@ def test_a_checkpoint_of_another_config_is_refused(boosted: RunConfig, tmp_path:
 
 
 def test_a_checkpoint_of_other_data_is_refused(boosted: RunConfig, tmp_path: Path) -> None:
-    from conftest import write_tiny
-
     mine = write_tiny(tmp_path)
     config = boosted.replace(data={"options": {"path": str(mine)}})
     with pytest.raises(Stop):
