@@ -132,6 +132,7 @@ def _load(
     check_one_of("task", task, TASKS)
     check_one_of("pool", pool, (None, "mean"))
     cache = Cache.open(find_cache(name) if path is None else path, name)
+    _check_arrays(cache)
     split = cache.split("official")
     missing = check_missing(cache, "official", split, allow_missing)
     parts, left_out = _parts(cache, split, task)
@@ -153,13 +154,36 @@ def _load(
     )
 
 
+def _check_arrays(cache: Cache) -> None:
+    for m in MODALITIES:
+        said = cache.manifest["arrays"].get(m, {})
+        if len(said.get("shape", ())) != 2 or not str(said.get("dtype")).startswith("float"):
+            raise DataError(
+                f"{cache.folder}: array {m!r} is {said.get('dtype')} {said.get('shape')}, but "
+                "floats (steps, features) were expected; prepare it again."
+            )
+
+
+def _sentiment(cache: Cache, item: str, text: str) -> float:
+    try:
+        sentiment = float(text)
+    except ValueError:
+        sentiment = math.nan
+    if not -3 <= sentiment <= 3:
+        raise DataError(
+            f"{cache.folder}: item {item!r} has the sentiment {text!r:.40}, but a number from -3 "
+            "to 3 was expected."
+        )
+    return sentiment
+
+
 def _parts(
     cache: Cache, split: Mapping[str, str], task: Task
 ) -> tuple[dict[str, Part], dict[str, int]]:
     """Return the parts by name, and how many items of each the task leaves out."""
     ids = list(cache.rows)
     numbers = zip(ids, cache.column("sentiment", ids), strict=True)
-    labels = {item: TASKS[task][1](float(sentiment)) for item, sentiment in numbers}
+    labels = {item: TASKS[task][1](_sentiment(cache, item, text)) for item, text in numbers}
     groups = dict(zip(ids, cache.column("group", ids), strict=True))
     parts, left_out = {}, {}
     for part in PARTS:

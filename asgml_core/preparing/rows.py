@@ -71,7 +71,7 @@ class RowWriter:
             raise ItemError(f"{name} holds NaN or infinity.")
         content = np.ascontiguousarray(values).data.cast("B")
         offset = len(self._header(name)) + row * len(content)
-        handle = os.open(self._file(name), os.O_WRONLY)
+        handle = os.open(self._file(name), os.O_WRONLY | os.O_NOFOLLOW)
         try:
             while content:
                 written = os.pwrite(handle, content, offset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -307,3 +309,21 @@ def test_joining_and_holding_out(cache: str) -> None:
     paper = load(base("mosei", "mosei", cache, protocol="paper"))
     assert {name: len(part) for name, part in paper.parts.items()} == {"train": 36, "test": 12}
     assert torch.equal(paper.transforms["text"].mean, honest.transforms["text"].mean)
+
+
+@pytest.mark.parametrize("text", ["", "much", "nan", "inf", "3.5", "1" * 400])
+def test_a_sentiment_that_is_none_is_refused_by_item(
+    tmp_path: Path, content: dict, text: str
+) -> None:
+    path = Path(cached(tmp_path, content))
+    table = path / "items.csv"
+    lines = table.read_text().splitlines()
+    place = lines[0].split(",").index("sentiment")
+    cells = lines[1].split(",")
+    cells[place] = text
+    table.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+    manifest = json.loads((path / "manifest.json").read_text())  # whoever made it, made it whole
+    manifest["items_sha256"] = hashlib.sha256(table.read_bytes()).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"has the sentiment '.*, but a number from -3 to 3"):
+        mosei(seed=0, path=str(path))
