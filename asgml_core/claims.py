@@ -106,6 +106,17 @@ class Claim:
         """
         self._write(b"")
 
+    def check(self) -> None:
+        """Check that the file is still at its path: nobody else is kept out by one that is not.
+
+        Raises:
+            WriteError: when it was removed or renamed, or a folder above it.
+        """
+        with contextlib.suppress(OSError):  # of a network folder that is gone
+            if _is_at(self._handle, self.path):
+                return
+        raise WriteError(f"{self.path} is gone: it was removed or moved while work went on.")
+
     def resumed(self, epoch: int) -> None:
         """Say from which epoch work goes on; coming further than the holder before ends a row."""
         if epoch > self.before.get("resumed", -1):
@@ -149,9 +160,11 @@ def claim(path: Path, sweep: str = "") -> Iterator[Claim]:
     try:
         handle = _lock(path)
     except BlockingIOError as error:
-        raise BusyError(f"{path.parent}: another process is at work on this run.") from error
+        is_run = path.name == STATE
+        what, it = (path.parent, "this run") if is_run else (path, "it")
+        raise BusyError(f"{what}: another process is at work on {it}.") from error
     except OSError as error:
-        raise WriteError(f"{path.parent} could not be made ({error.strerror}).") from error
+        raise WriteError(f"{path} could not be made ({error.strerror}).") from error
     try:
         yield Claim(path, handle, sweep)
     finally:
@@ -210,10 +223,16 @@ def is_held(path: Path) -> bool:
 def read_state(path: Path) -> dict[str, Any]:
     """Return what a file says; empty where there is none, or nothing that can be understood."""
     try:
-        with path.open("rb") as file:
-            return _parse(file.read(SIZE))
+        # Not waiting for whoever may write into a pipe that was put there.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return {}
+    try:
+        return _parse(os.pread(handle, SIZE, 0))
+    except OSError:
+        return {}
+    finally:
+        os.close(handle)
 
 
 #: The values that decisions depend on.

@@ -12,6 +12,7 @@ from typing import Any
 
 from asgml_core.checks import AsgmlError
 from asgml_core.cli_data import add_data_parser
+from asgml_core.cli_notebooks import add_notebook_parsers
 from asgml_core.cli_sweep import add_base_options, add_sweep_parsers, base_of
 
 
@@ -59,16 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_data_parser(commands)
 
-    notebook = commands.add_parser("notebook", help="execute one notebook with parameters")
-    notebook.add_argument("name", help="its path, or its name in book/, such as 04_v2_boost")
-    notebook.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-                          dest="parameters", help="a parameter; may be repeated")  # fmt: skip
-    notebook.add_argument("-f", "--file", help="a YAML file of parameters")
-    notebook.add_argument("-o", "--output", help="where to write it; by default under outputs/")
-    notebook.set_defaults(call=_notebook)
-
-    notebooks = commands.add_parser("notebooks", help="execute the book's notebooks anew, in place")
-    notebooks.set_defaults(call=_notebooks)
+    add_notebook_parsers(commands)
 
     book = commands.add_parser("book", help="execute the notebooks and build the HTML book")
     book.set_defaults(call=_book)
@@ -132,26 +124,6 @@ def _print_what_was_done(record: Any) -> None:
             f"  {m}: gradients changed on {100 * epochs[column].mean():.0f} % of the steps, "
             f"weights moved {epochs[f'relative_update/{m}'].mean():.2f} times as far as without"
         )
-
-
-def _notebook(parsed: argparse.Namespace) -> None:
-    import yaml
-
-    from asgml_core import notebooks
-
-    given: dict[str, Any] = {}
-    if parsed.file:
-        with open(parsed.file, encoding="utf-8") as file:
-            given |= yaml.safe_load(file) or {}
-    given |= {name: yaml.safe_load(value) for name, value in parsed.parameters}
-    print(notebooks.execute(parsed.name, parsed.output, given))
-
-
-def _notebooks(parsed: argparse.Namespace) -> None:
-    from asgml_core import book
-
-    for path in book.refresh():
-        print(path)
 
 
 def _book(parsed: argparse.Namespace) -> None:

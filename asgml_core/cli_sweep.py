@@ -28,7 +28,7 @@ KINDS = (
 )  # fmt: skip
 MEANINGS = {
     "stopped": "they were asked to stop; they go on",
-    "killed": "their process died; they go on from the last checkpoint",
+    "killed": "their process died; they go on, runs from the last checkpoint",
     "planned": "they have not begun",
     "failed": "the next start tries them again",
     "diverged": "their loss was not finite; they would diverge again, so they are left",
@@ -193,9 +193,11 @@ def _sweep(parsed: argparse.Namespace) -> None:
     _print_left(_estimate(parsed, plan, statuses, configs, options.count()), outputs)
     if parsed.plan:
         return
-    carry_out(plan, outputs, options)
+    logs = carry_out(plan, outputs, options)
     if options.wait:
         _print_end(plan, outputs)
+    elif logs:
+        print(f"  {len(logs)} workers were started; what they say is in", *logs, sep="\n    ")
 
 
 def _grid(parsed: argparse.Namespace) -> Grid:
@@ -252,7 +254,9 @@ def _estimate(
 
 
 def _print_plan(plan: Plan, statuses: Mapping[str, Status], outputs: Path) -> None:
-    print(f"{plan.name}: {len(plan.tasks)} tasks in {outputs}")
+    kinds = {task.type for task in plan.tasks}
+    what = f"{kinds.pop()}s" if len(kinds) == 1 else "tasks"
+    print(f"{plan.name}: {len(plan.tasks)} {what} in {outputs}")
     for kind in KINDS:
         count = sum(status.kind == kind for status in statuses.values())
         if count:
@@ -299,7 +303,7 @@ def _print_named(
 
 def _details(task: Task, status: Status) -> str:
     said = status.said or {}
-    parts = [f"epoch {status.epoch} of {task.size}"] if status.epoch else []
+    parts = [f"{task.unit} {status.epoch} of {task.size}"] if status.epoch else []
     if status.kind == "running":
         parts.append(f"process {said.get('pid')} on {said.get('host')}")
     if "step" in said:

@@ -7,8 +7,11 @@ parameters calls :func:`settings`, which refuses unknown names and impossible va
 from __future__ import annotations
 
 import dataclasses
+import errno
+import json
+import os
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +19,7 @@ from typing import Any, TypeVar
 from asgml_core import study
 from asgml_core.checks import AsgmlError, check_count, check_flag, check_one_of
 from asgml_core.config import RunConfig, check_device
+from asgml_core.files import WriteError, write_atomically
 from asgml_core.paths import outputs_folder
 from asgml_core.profiles import PROFILES, profile, profile_name
 
@@ -25,10 +29,23 @@ Chosen = TypeVar("Chosen")
 _KERNEL = {"In", "Out", "exit", "quit", "open", "get_ipython"}
 #: A name that the first check leaves in the notebook.
 _CHECKED = "_asgml_parameters_checked"
+#: Errors of a disk that takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class NotebookError(AsgmlError, RuntimeError):
-    """A notebook with a cell that failed; the message names the cell, the error and the output."""
+    """A notebook that cannot be read or executed; the message names the file and the cell.
+
+    Args:
+        said: what is wrong, in one sentence.
+        output: the notebook so far, if there is one.
+    """
+
+    def __init__(self, said: str, output: Path | None = None) -> None:
+        kept = f" (the notebook so far, with the whole traceback, is {output})" if output else ""
+        super().__init__(said + kept)
+        #: What the state file of a task says.
+        self.state = {"state": "failed", "reason": said}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,35 +167,127 @@ def execute(
     notebook: str | Path,
     output: str | Path | None = None,
     parameters: Mapping[str, Any] | None = None,
+    *,
+    folder: Path | None = None,
+    outputs: Path | None = None,
+    tell: Callable[[int], None] | None = None,
 ) -> Path:
     """Execute a notebook with papermill and return where it was written.
 
+    The output is whole or not there: while it grows, it is ``.<name>.partial.ipynb`` beside it.
+
     Args:
         notebook: its path, or its name in ``book/``.
-        output: by default ``outputs/notebooks/<name>[-<parameter><value>...].ipynb``.
+        output: by default ``outputs/notebooks/<name>[-<parameter>_<value>...].ipynb``.
         parameters: by name.
+        folder: where the kernel works; ``None`` is where this process does.
+        outputs: what the kernel takes for the folder of outputs; ``None`` is the usual one.
+        tell: is told how many cells of code are done; ``None`` shows a bar.
 
     Raises:
         FileNotFoundError: naming the notebooks there are.
-        NotebookError: when a cell fails; the output holds the traceback.
+        ValueError: for a parameter that it does not have, naming those it has.
+        NotebookError: when it cannot be read, or a cell fails; the output holds the traceback.
+        WriteError: when the disk is full.
     """
-    import papermill
+    from asgml_core.kernels import execute_cells
+    from asgml_core.notebook_files import read_notebook
+    from asgml_core.notebook_tasks import FOLDER, output_name
 
-    source = find(notebook)
-    given = dict(parameters or {})
+    read = read_notebook(find(notebook))
+    given = read.check(parameters or {})
     if output is None:
-        tail = "".join(f"-{name}_{_slug(value)}" for name, value in given.items())
-        output = outputs_folder() / "notebooks" / f"{source.stem}{tail}.ipynb"
+        output = outputs_folder() / FOLDER / f"{output_name(read, given)}.ipynb"
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_of(output.absolute())
+    environment = {} if outputs is None else _environment(outputs, output.stem)
     try:
-        papermill.execute_notebook(str(source), str(output), parameters=given)
-    except papermill.PapermillExecutionError as error:
-        raise NotebookError(
-            f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
-            f"(the notebook so far, with the whole traceback, is {output})"
-        ) from error
+        execute_cells(
+            read.path,
+            partial,
+            given,
+            kernel=read.kernel,
+            folder=folder,
+            environment=environment,
+            tell=tell,
+        )
+        _put(partial, output)
+    except NotebookError as error:
+        kept = output if partial.exists() else None
+        if kept:
+            _put(partial, output)
+        raise NotebookError(f"{read.path.name}, {error}", kept) from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise WriteError(f"{output} could not be written ({error.strerror}).") from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
     return output
+
+
+def partial_of(output: Path) -> Path:
+    """Return where an executed notebook is while it grows."""
+    return output.with_name(f".{output.stem}.partial.ipynb")
+
+
+def _environment(outputs: Path, name: str) -> dict[str, str]:
+    """Return variables that keep what one notebook writes apart from what others do."""
+    changed = {"ASGML_OUTPUTS": str(outputs)}
+    figures = os.environ.get("ASGML_FIGURES")
+    if figures:
+        changed["ASGML_FIGURES"] = str(Path(figures).absolute() / name)
+    return changed
+
+
+def _put(partial: Path, output: Path) -> None:
+    """Put an executed notebook where it belongs, at once."""
+    content = json.loads(partial.read_bytes())
+    content["metadata"]["papermill"]["output_path"] = str(output)
+    write_atomically(output, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def execute_all(
+    notebook: str | Path,
+    grid: Mapping[str, Iterable[Any]],
+    parameters: Mapping[str, Any] | None = None,
+    outputs: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    **options: Any,
+) -> list[Path]:
+    """Execute a notebook once for every combination of some parameters, and return the outputs.
+
+    What is executed already is not executed again; what failed or was stopped is.
+
+    Args:
+        notebook: its path, or its name in ``book/``.
+        grid: the values of each parameter that changes.
+        parameters: those that are equal for all.
+        outputs: folder of all results; by default ``outputs``.
+        workers: how many notebooks at once; ``None`` is one a core, or one a GPU where GPUs were
+            named. A notebook whose parameter ``workers`` is ``None`` gets its share of the cores.
+        options: fields of :class:`asgml_core.sweep.Options`, such as ``engine`` and ``again``.
+
+    Raises:
+        FileNotFoundError: naming the notebooks there are.
+        ValueError: for a parameter that it does not have, naming those it has.
+        NotebookError: when the notebook cannot be read.
+        SweepError: when outputs are missing in the end, naming each with its reason; the others
+            are there. Also, before anything is done, when an output is of other cells or other
+            code.
+    """
+    from asgml_core.notebook_tasks import check_executed, plan_notebooks
+    from asgml_core.sweep import Options, carry_out
+
+    chosen = Options(workers=workers, **options)
+    folder = Path(outputs or outputs_folder()).absolute()
+    plan = plan_notebooks(find(notebook), grid, parameters or {}, chosen)
+    carry_out(plan, folder, chosen)
+    if chosen.wait:
+        check_executed(plan, folder)
+    return [task.output(folder) for task in plan.tasks]
 
 
 def find(notebook: str | Path) -> Path:
@@ -198,7 +307,3 @@ def find(notebook: str | Path) -> Path:
         return named
     there = ", ".join(sorted(p.stem for p in book.glob("*.ipynb"))) or "none"
     raise FileNotFoundError(f"{notebook}: no such notebook; in book/ there are: {there}.")
-
-
-def _slug(value: Any) -> str:
-    return "".join(c if c.isalnum() or c in ".-" else "_" for c in str(value))

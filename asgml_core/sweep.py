@@ -14,13 +14,13 @@ from typing import Any
 from asgml_core.checks import AsgmlError, check_count
 from asgml_core.claims import BusyError, read_state
 from asgml_core.config import RunConfig
-from asgml_core.engines import Call, End, Engine, Worker, make_engine
+from asgml_core.engines import Call, End, Engine, EngineError, Worker, engine_class, make_engine
 from asgml_core.modulators import REGISTRY
 from asgml_core.paths import outputs_folder
 from asgml_core.plans import Plan, plan_of
 from asgml_core.records import RunRecord
 from asgml_core.tasks import SETTLED, Status, Task
-from asgml_core.worker import beat_file
+from asgml_core.worker import beat_file, stoppable
 
 #: Seconds between two looks at the workers, and at runs of another sweep.
 LOOK, WAIT = 0.1, 1.0
@@ -62,7 +62,7 @@ def run_all(
         again: see :func:`asgml_core.runs.run`.
         progress: show one bar over the epochs of all runs.
         engine: where the workers are: ``"local"``, ``"ray"`` or ``"slurm"``.
-        engine_options: of the engine, see :mod:`asgml_core.engines`.
+        engine_options: of the engine's class.
         name: of the sweep.
 
     Raises:
@@ -74,12 +74,16 @@ def run_all(
     if not configs:
         return []
     folder = Path(outputs or outputs_folder()).absolute()
-    given = dict(engine_options or {})
-    options = Options(
-        workers=workers, again=again, progress=progress, imports=_imports(configs), engine=engine
+    options = options_for(
+        configs,
+        workers=workers,
+        again=again,
+        progress=progress,
+        engine=engine,
+        engine_options=engine_options or {},
     )
     plan = plan_of(name, configs)
-    carry_out(plan, folder, replace(options, engine_options=_for_gpus(given, configs, options)))
+    carry_out(plan, folder, options)
     _check_done(plan, folder)
     return [RunRecord.load(folder / "sweep" / config.folder) for config in configs]
 
@@ -112,8 +116,36 @@ class Options:
     each_gpu: int = 1
     wait: bool = True
 
+    def count(self) -> int:
+        """Return how many workers there are at once, where there is enough to do."""
+        if self.workers is not None:
+            return check_count("workers", self.workers)
+        gpus = self.engine_options.get("gpus", ())
+        return len(gpus) * self.each_gpu if gpus else available_cores()
 
-def carry_out(plan: Plan, outputs: Path, options: Options) -> None:
+
+def options_for(configs: Sequence[RunConfig], **given: Any) -> Options:
+    """Return options for some runs: with the GPUs of this machine, where the runs ask for any GPU.
+
+    Args:
+        configs: the runs.
+        given: fields of :class:`Options`.
+
+    Raises:
+        ValueError: for a number of workers below 1, a device that is not there, or a method that no
+            other process can import.
+    """
+    options = Options(**given)
+    options.count()
+    check_count("each_gpu", options.each_gpu)
+    devices = sorted({config.device for config in configs})
+    usual = engine_class(options.engine).for_runs(devices, options.each_gpu)
+    named = usual | dict(options.engine_options)
+    imports = dict.fromkeys([*options.imports, *_imports(configs)])
+    return replace(options, engine_options=named, imports=tuple(imports))
+
+
+def carry_out(plan: Plan, outputs: Path, options: Options) -> tuple[str, ...]:
     """Do what is left of a plan; see :meth:`asgml_core.tasks.Task.look` for what came of it.
 
     Args:
@@ -121,23 +153,33 @@ def carry_out(plan: Plan, outputs: Path, options: Options) -> None:
         outputs: folder of all results.
         options: how.
 
+    Returns:
+        Where to read what the workers say, if they were only started.
+
     Raises:
         SweepError: before anything is done, when results of others are in the way; and when workers
             die or cannot write.
         EngineError: when the engine cannot be used here.
+        Terminated: when it was asked to end by SIGTERM; the workers have ended before.
     """
     statuses = look_at(plan, outputs)
     _make_room(plan, outputs, options, statuses)
     left = [t for t in plan.tasks if options.again or statuses[t.name].kind not in SETTLED]
     if not left:
-        return
-    with make_engine(options.engine, **options.engine_options) as engine:
+        return ()
+    with stoppable(), make_engine(options.engine, **options.engine_options) as engine:
         sweep = _Sweep(plan.only(left), outputs, options, engine)
         if options.wait:
-            with _Bar(plan.size, plan.size - sum(t.size for t in left), options.progress) as bar:
+            with _Bar(plan, left, options.progress) as bar:
                 sweep.to_the_end(bar)
         else:
-            sweep.start_workers(len(left))
+            if not engine.outlives:
+                raise EngineError(
+                    f"workers of the engine {engine.name!r} end with this process, so it must wait "
+                    "for them."
+                )
+            return tuple(worker.log() for worker in sweep.start_workers(len(left)))
+    return ()
 
 
 def look_at(plan: Plan, outputs: Path) -> dict[str, Status]:
@@ -157,11 +199,10 @@ def _make_room(plan: Plan, outputs: Path, options: Options, statuses: Mapping[st
             + ("" if len(foreign) == 1 else f" The others: {_names(foreign[1:])}.")
         )
     for task in plan.tasks if options.again else foreign:
-        if statuses[task.name].kind != "planned":
-            try:
-                task.renew(outputs)
-            except BusyError as error:
-                raise SweepError(f"{error} Nothing was started.") from error
+        try:
+            task.renew(outputs)
+        except BusyError as error:
+            raise SweepError(f"{error} Nothing was started.") from error
 
 
 def _names(tasks: Sequence[Task], most: int = 5) -> str:
@@ -192,7 +233,7 @@ class _Sweep:
         self.engine = engine
         self.name = f"{plan.name}-{secrets.token_hex(4)}"
         self.file = plan.save(outputs)
-        self.workers = _count(options)
+        self.workers = options.count()
         self.calls: list[Call] = []
         self.deaths = 0
         self.seen = -1
@@ -211,10 +252,8 @@ class _Sweep:
             _forget(beat_file(self.outputs, call))
 
     def _is_left(self, task: Task) -> bool:
-        status = task.look(self.outputs)
-        mine = status.said is not None and status.said.get("sweep") == self.name
-        failed = status.kind == "failed" and mine
-        return status.kind not in (*SETTLED, "other", "damaged") and not failed
+        # Failed in another sweep counts, too: two at once would else hand a run to and fro.
+        return task.look(self.outputs).kind not in (*SETTLED, "failed", "other", "damaged")
 
     def start_workers(self, tasks: int) -> list[Worker]:
         """Start as many workers as there is work for."""
@@ -255,7 +294,7 @@ class _Sweep:
         if end.outcome == "done":
             return []
         if end.outcome == "stop":
-            raise SweepError(f"a worker {end.reason or 'gave up'}{_last_words(worker)}")
+            raise SweepError(f"a worker ended: {end.reason or 'it gave up'}{_last_words(worker)}")
         epochs = self._epochs()
         self.deaths = self.deaths + 1 if epochs == self.seen else 0
         self.seen = epochs
@@ -298,13 +337,6 @@ def _forget(beat: Path) -> None:
         log.unlink()
 
 
-def _count(options: Options) -> int:
-    if options.workers is not None:
-        return check_count("workers", options.workers)
-    gpus = options.engine_options.get("gpus", ())
-    return len(gpus) * options.each_gpu if gpus else available_cores()
-
-
 def _imports(configs: Sequence[RunConfig]) -> tuple[str, ...]:
     """Return the modules that register the methods from outside this package.
 
@@ -320,34 +352,26 @@ def _imports(configs: Sequence[RunConfig]) -> tuple[str, ...]:
     return tuple(sorted(m for m in modules if not m.startswith("asgml_core.")))
 
 
-def _for_gpus(
-    given: Mapping[str, Any], configs: Sequence[RunConfig], options: Options
-) -> dict[str, Any]:
-    """Return an engine's options, with the GPUs of this machine where runs ask for any GPU."""
-    if options.engine != "local" or "gpus" in given:
-        return dict(given)
-    return {**given, "gpus": visible_gpus()} if configs[0].device == "cuda" else dict(given)
-
-
-def visible_gpus() -> tuple[str, ...]:
-    """Return the GPUs of this machine, as ``CUDA_VISIBLE_DEVICES`` names them."""
-    import torch
-
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named:
-        return tuple(named.split(","))
-    return tuple(str(number) for number in range(torch.cuda.device_count()))
-
-
 class _Bar:
-    """One progress bar over the epochs of all tasks."""
+    """One progress bar over the epochs of all tasks.
 
-    def __init__(self, total: int, done: int, show: bool) -> None:
+    Args:
+        plan: all there is.
+        left: what of it is to be done.
+        show: whether anything is shown.
+    """
+
+    def __init__(self, plan: Plan, left: Sequence[Task], show: bool) -> None:
         from tqdm import tqdm
 
-        self._done = done
+        self._done = plan.size - sum(task.size for task in left)
         self._bar: Any = tqdm(
-            total=total, initial=done, desc="runs", unit="epoch", disable=not show, mininterval=1
+            total=plan.size,
+            initial=self._done,
+            desc=f"{left[0].type}s",
+            unit=left[0].unit,
+            disable=not show,
+            mininterval=1,
         )
         self._close: Callable[[], None] = self._bar.close
 

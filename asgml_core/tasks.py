@@ -56,7 +56,7 @@ class Task(ABC):
     Args:
         name: what it is called; in a plan each has its own.
         key: a hash of what decides its result.
-        size: how long it is, in epochs.
+        size: how long it is, in units.
         data: text that is equal for tasks of the same data.
         values: what it needs, as plain values.
     """
@@ -67,6 +67,8 @@ class Task(ABC):
     data: str
     values: Mapping[str, Any]
     type: ClassVar[str]
+    #: What its size is counted in.
+    unit: ClassVar[str]
 
     @abstractmethod
     def place(self, outputs: Path) -> Path:
@@ -145,6 +147,7 @@ class RunTask(Task):
     """A run; its values are a config as a dictionary."""
 
     type: ClassVar[str] = "run"
+    unit: ClassVar[str] = "epoch"
 
     def folder(self, outputs: Path) -> Path:
         """Return the run's folder."""

@@ -30,6 +30,8 @@ from asgml_core.tasks import SETTLED, Task
 
 #: A task whose process died so often in a row, in one sweep and no further than before, is left.
 MOST_DEATHS = 3
+#: What a task's file says where its failure is told.
+ENDED = ("done", "failed", "diverged")
 #: What a process says with its exit status.
 STATUS: dict[Outcome, int] = {"done": 0, "replace": 3, "stop": 4}
 #: Seconds to end in order when whoever started the worker is gone.
@@ -51,7 +53,7 @@ def work(call: Call) -> Outcome:
         importlib.import_module(module)
     plan = Plan.load(Path(call.plan))
     with stoppable(), claim(beat_file(Path(call.outputs), call), call.sweep) as beat:
-        beat.begin(plan.size, call.plan)
+        beat.begin(plan.size, Path(call.plan).name)
         with beat.ending():
             return _Worker(call, beat).go_through(in_order(plan.tasks, call.index, call.workers))
 
@@ -99,23 +101,29 @@ class _Worker:
         if status.kind == "failed" and before:
             return "done"
         if status.kind == "killed" and before and said.get("deaths", 0) + 1 >= MOST_DEATHS:
-            self._give_up(task)
+            epoch = status.epoch
+            reason = (
+                f"its process was killed {MOST_DEATHS} times after epoch {epoch}; the system does "
+                "that where memory is short."
+            )
+            self._say_failed(task, reason, unless=(*ENDED, "stopped"))
             return "done"
         return self._do(task)
 
-    def _give_up(self, task: Task) -> None:
-        with contextlib.suppress(BusyError), claim(task.place(self.outputs), self.call.sweep) as it:
-            it.begin(task.size, task.key)
-            epoch = it.before.get("epoch", 0)
-            it.say(
-                state="failed",
-                epoch=epoch,
-                reason=f"its process was killed {MOST_DEATHS} times after epoch {epoch}; the "
-                "system does that where memory is short.",
-            )
+    def _say_failed(self, task: Task, reason: str, unless: tuple[str, ...] = ENDED) -> None:
+        """Let a task's file say that it failed, unless the file says how it ended by now."""
+        place = task.place(self.outputs)
+        with contextlib.suppress(BusyError, WriteError), claim(place, self.call.sweep) as held:
+            before = held.before
+            mine = before.get("sweep") == self.call.sweep or before.get("state") in SETTLED
+            if mine and before.get("key") == task.key and before.get("state") in unless:
+                return
+            held.begin(task.size, task.key)
+            held.say(state="failed", epoch=before.get("epoch", 0), reason=reason)
 
     def _do(self, task: Task) -> Outcome:
         told = 0
+        outcome: Outcome = "done"
 
         def tell(epoch: int) -> None:
             nonlocal told
@@ -132,14 +140,16 @@ class _Worker:
             print(error, file=sys.stderr)
             return "stop"  # the next task would meet the same disk
         except (AsgmlError, ValueError) as error:
-            print(f"{task.name}: {error}", file=sys.stderr)  # its state file says it too
-            return "replace" if getattr(error, "spoils_process", False) else "done"
-        except Exception:
+            print(f"{task.name}: {error}", file=sys.stderr)
+            outcome = "replace" if getattr(error, "spoils_process", False) else "done"
+            self._say_failed(task, str(error))  # where it could not say it itself
+        except Exception as error:
             # Whatever else goes wrong in a run, the others go on, in a process that is in order.
             traceback.print_exc()
-            return "replace"
-        tell(task.size)
-        return "done"
+            outcome = "replace"
+            self._say_failed(task, f"{type(error).__name__}: {error}")
+        tell(task.size)  # it is over, whatever came of it
+        return outcome
 
     def _say(self, **values: Any) -> None:
         with contextlib.suppress(WriteError):  # it is for a progress bar

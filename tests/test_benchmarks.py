@@ -31,6 +31,10 @@ SCRIPTS = {
         ("study_cost",),
     ),
     "startup": (["--repeats", "1"], ("startup",)),
+    "engines": (
+        ["--seconds", "1", "--runs", "2", "--repeats", "1", "--engines", "local"],
+        ("engines",),
+    ),
     "profile_step": (
         ["--shapes", "grid", "--batch", "4", "--steps", "1", "--warmup", "0"],
         ("profile_step",),

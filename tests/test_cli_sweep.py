@@ -46,7 +46,7 @@ def test_a_plan_shows_what_is_left_and_begins_nothing(
 ) -> None:
     assert sweep(tmp_path, "multi_seed", "--plan", "--workers", "2") == 0
     printed = capsys.readouterr().out
-    assert "multi_seed: 45 tasks" in printed
+    assert "multi_seed: 45 runs" in printed
     assert re.search(r"planned +45", printed)
     assert re.search(r"left: 45, about \d+ (s|min) and [\d.]+ MB of disk \(from a trial", printed)
     assert list(tmp_path.iterdir()) == []
@@ -122,8 +122,8 @@ def test_single_runs_are_shown_too(outputs: Path, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert main(["status", "--outputs", str(outputs)]) == 0
     printed = capsys.readouterr().out
-    assert "mine: 4 tasks" in printed
-    assert re.search(r"\(single runs\): 1 tasks.*\n +done +1", printed)
+    assert "mine: 4 runs" in printed
+    assert re.search(r"\(single runs\): 1 runs.*\n +done +1", printed)
 
 
 def test_a_diverging_run_is_a_result_and_not_an_error(

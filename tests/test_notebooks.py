@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from asgml_core import notebooks
+from asgml_core.notebook_files import read_notebook
 from asgml_core.real_data import RealData
 
 ROOT = Path(__file__).parents[1]
@@ -131,6 +132,15 @@ def test_the_parameters_cell_holds_literals_with_types(path: Path) -> None:
 
 
 @by_name
+def test_a_plan_knows_its_parameters_without_executing_it(path: Path) -> None:
+    (cell,) = [c for c in cells(path, "code") if "parameters" in c.metadata.get("tags", [])]
+    space: dict = {}
+    exec(cell.source, space)
+    del space["__builtins__"], space["__annotations__"]
+    assert read_notebook(path).parameters == space
+
+
+@by_name
 def test_nothing_of_one_machine_is_in_it(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"/(home|root|work|tmp|Users)/", text)
@@ -162,6 +172,7 @@ def test_papermill_stops_at_a_misspelt_parameter(folder: str, tmp_path: Path) ->
     assert "parameter is 'sed', but must be one of: 'seed'" in done.stderr
 
 
+@pytest.mark.parametrize("way", ["smoke", pytest.param("full", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "path",
     [
@@ -169,15 +180,15 @@ def test_papermill_stops_at_a_misspelt_parameter(folder: str, tmp_path: Path) ->
         for p in NOTEBOOKS
     ],
 )
-def test_nbval_finds_the_same_outputs(path: Path, tmp_path: Path) -> None:
+def test_nbval_finds_the_same_outputs(path: Path, way: str, tmp_path: Path) -> None:
     """Run the notebook anew, from nothing; cells tagged NBVAL_CHECK_OUTPUT must say the same.
 
     A notebook of runs is run with its smoke parameters: what is tagged does not depend on epochs.
-    ``make book`` runs all of them as they are.
+    ``make check`` runs all of them as they are, too.
     """
     import os
 
-    notebook = _with_smoke_parameters(path, tmp_path / "project")
+    notebook = _copied(path, tmp_path / "project", way)
     command = [
         sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-q",
         "-c", str(ROOT / "tests" / "nbval.ini"), "--rootdir", str(tmp_path), str(notebook),
@@ -189,14 +200,14 @@ def test_nbval_finds_the_same_outputs(path: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def _with_smoke_parameters(path: Path, project: Path) -> Path:
-    """Copy a notebook, its parameters changed, into a project that has the measured tables."""
+def _copied(path: Path, project: Path, way: str) -> Path:
+    """Copy a notebook into a project that has the measured tables; for smoke, change parameters."""
     (project / "book").mkdir(parents=True)
     (project / "_config.yml").symlink_to(ROOT / "_config.yml")
     (project / "book" / "results").symlink_to(ROOT / "book" / "results")
     notebook = nbformat.read(path, as_version=4)
-    smoke = ROOT / "params" / path.stem / "smoke.yaml"
-    given = yaml.safe_load(smoke.read_text()) if smoke.is_file() else {}
+    file = ROOT / "params" / path.stem / f"{way}.yaml"
+    given = yaml.safe_load(file.read_text()) if file.is_file() else {}
     cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
     cell.source += "".join(f"\n{name} = {value!r}" for name, value in given.items())
     nbformat.write(notebook, project / "book" / path.name)

@@ -71,8 +71,9 @@ def test_every_import_is_declared():
     declared = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
     folders = ("asgml_core", "examples", "tests")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    modules = [*files, *(ROOT / "benchmarks").rglob("*.py")]
     own = {path.name for path in ROOT.iterdir()} | {
-        path.stem for path in files if not path.is_relative_to(ROOT / "asgml_core")
+        path.stem for path in modules if not path.is_relative_to(ROOT / "asgml_core")
     }
     names = set().union(*map(imported, files)) - set(sys.stdlib_module_names) - own
     undeclared = {
@@ -102,7 +103,7 @@ def test_the_conda_environment_names_what_the_project_names():
     constraint, project = pip["pip"]
     assert constraint == "-c requirements.lock"
     extras = Requirement(project.replace("-e .", "name")).extras
-    assert extras == {"book", "video", "dev", "examples"}
+    assert extras == {"book", "video", "cluster", "dev", "examples"}
     assert extras <= set(EXTRAS)
     assert "pip" in conda
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,7 @@ REGISTRY[Halve.name] = Halve
 def test_workers_know_a_method_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "halving_method.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    import halving_method
-
+    halving_method = importlib.import_module("halving_method")
     try:
         base = configs(1)[0]
         method = MethodConfig(name="halve_for_a_test")

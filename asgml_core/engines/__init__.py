@@ -24,9 +24,7 @@ def make_engine(name: str, **options: Any) -> Engine:
         ValueError: for an unknown name or option.
         EngineError: when it cannot be used here.
     """
-    check_one_of("engine", name, ENGINES)
-    module = importlib.import_module(f"asgml_core.engines.{name}")
-    engine = getattr(module, ENGINES[name])
+    engine = engine_class(name)
     try:
         inspect.signature(engine).bind(**options)
     except TypeError as error:
@@ -35,4 +33,25 @@ def make_engine(name: str, **options: Any) -> Engine:
     return engine(**options)
 
 
-__all__ = ["ENGINES", "Call", "End", "Engine", "EngineError", "Outcome", "Worker", "make_engine"]
+def engine_class(name: str) -> type[Engine]:
+    """Return the class of an engine.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    check_one_of("engine", name, ENGINES)
+    module = importlib.import_module(f"asgml_core.engines.{name}")
+    return getattr(module, ENGINES[name])
+
+
+__all__ = [
+    "ENGINES",
+    "Call",
+    "End",
+    "Engine",
+    "EngineError",
+    "Outcome",
+    "Worker",
+    "engine_class",
+    "make_engine",
+]

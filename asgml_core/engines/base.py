@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from asgml_core.checks import AsgmlError
 
@@ -86,6 +86,21 @@ class Engine(ABC):
     """Where workers run; a context manager, which gives back what it started."""
 
     name: ClassVar[str]
+    #: Whether its workers go on when the process that started them has ended.
+    outlives: ClassVar[bool] = False
+
+    @classmethod
+    def for_runs(cls, devices: Sequence[str], each_gpu: int) -> dict[str, Any]:
+        """Return the options that runs on these devices call for, where none are given.
+
+        Args:
+            devices: those of the runs, such as ``"cuda"``.
+            each_gpu: workers that share a GPU.
+
+        Raises:
+            ValueError: for a device that is not there.
+        """
+        return {}
 
     @abstractmethod
     def start(self, calls: Sequence[Call]) -> list[Worker]:

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from asgml_core.config import check_device
 from asgml_core.engines.base import Call, End, Engine, Outcome, Worker
 from asgml_core.worker import STATUS, beat_file
 
@@ -32,6 +33,13 @@ class LocalEngine(Engine):
     def __init__(self, gpus: Sequence[str] = ()) -> None:
         self.gpus = tuple(gpus)
 
+    @classmethod
+    def for_runs(cls, devices: Sequence[str], each_gpu: int) -> dict[str, Any]:
+        """Return the GPUs of this machine, where runs ask for any of them."""
+        for device in devices:
+            check_device(device)
+        return {"gpus": visible_gpus()} if "cuda" in devices else {}
+
     def start(self, calls: Sequence[Call]) -> list[Worker]:
         """Start one process a call."""
         return [_Process(call, self._environment(call.index)) for call in calls]
@@ -40,6 +48,16 @@ class LocalEngine(Engine):
         if not self.gpus:
             return dict(os.environ)
         return {**os.environ, "CUDA_VISIBLE_DEVICES": self.gpus[index % len(self.gpus)]}
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Return the GPUs of this machine, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named:
+        return tuple(named.split(","))
+    return tuple(str(number) for number in range(torch.cuda.device_count()))
 
 
 class _Process(Worker):

@@ -12,8 +12,8 @@ import pytest
 
 from asgml_core import profile
 from asgml_core.engines import ENGINES, Call, End, Engine, Worker, make_engine
-from asgml_core.engines.local import LocalEngine
-from asgml_core.sweep import Options, options_for, visible_gpus
+from asgml_core.engines.local import LocalEngine, visible_gpus
+from asgml_core.sweep import Options, options_for
 
 #: A module that a worker imports first: it says what it sees, and does as it is told.
 MODULE = """
