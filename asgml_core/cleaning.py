@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from asgml_core.claims import BusyError, claim, is_held
-from asgml_core.estimates import folder_bytes
+from asgml_core.estimates import size_of
 from asgml_core.plans import SWEEPS, Plan
-from asgml_core.tasks import CHECKPOINT, Kind, RunTask, Status, Task
+from asgml_core.tasks import Kind, Status, Task
 
 #: ``leftovers``: checkpoints of finished runs, temporary files, and words of workers that are gone.
-#: ``failed``: runs that failed, diverged, or cannot be read. ``other``: runs of another config,
-#: other code or other data. ``all``: every run of the plans.
+#: ``failed``: tasks that failed, diverged, or cannot be read. ``other``: those of another config,
+#: other code or other data. ``all``: every one of the plans.
 What = Literal["leftovers", "failed", "other", "all"]
 _KINDS: dict[str, tuple[Kind, ...]] = {
     "failed": ("failed", "diverged", "damaged"),
@@ -59,27 +59,20 @@ def find(
         task.name: (task, found[task.name].kind)
         for plan, found in zip(plans, statuses, strict=True)
         for task in plan.tasks
-        if isinstance(task, RunTask)
     }
     if what != "leftovers":
         return [
-            Leftover(folder, f"a run that is {kind}", folder_bytes(folder), task)
+            Leftover(path, f"a {task.type} that is {kind}", size_of(path), task)
             for task, kind in tasks.values()
-            if kind in _KINDS[what] and (folder := task.folder(outputs)).is_dir()
+            if kind in _KINDS[what] and (path := task.result(outputs)).exists()
         ]
-    return [*_of_runs(tasks.values(), outputs), *_of_workers(outputs)]
-
-
-def _of_runs(tasks: Iterable[tuple[RunTask, Kind]], outputs: Path) -> Iterator[Leftover]:
-    for task, kind in tasks:
-        folder = task.folder(outputs)
-        if kind == "running" or not folder.is_dir():
-            continue
-        found = dict.fromkeys(folder.glob(".*.tmp"), "a temporary file")
-        if kind == "done" and (folder / CHECKPOINT).is_file():
-            found[folder / CHECKPOINT] = "the checkpoint of a finished run"
-        for path, why in found.items():
-            yield Leftover(path, why, path.lstat().st_size, task)
+    found = [
+        Leftover(path, why, size_of(path), task)
+        for task, kind in tasks.values()
+        if kind != "running"
+        for path, why in task.leftovers(outputs, kind).items()
+    ]
+    return [*found, *_of_workers(outputs)]
 
 
 def _of_workers(outputs: Path) -> Iterator[Leftover]:

@@ -135,4 +135,4 @@ def _show(
     for task in plan.tasks:
         status = task.look(outputs)
         why = f"  ({status.reason})" if status.reason else ""
-        print(f"{status.kind:8} {status.epoch:3} of {task.size} cells  {task.output(outputs)}{why}")
+        print(f"{status.kind:8} {status.epoch:3} of {task.size} cells  {task.result(outputs)}{why}")

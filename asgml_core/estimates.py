@@ -119,16 +119,18 @@ def _mean(tasks: list[RunTask], outputs: Path) -> Cost | None:
             seconds.append(RunRecord.load(folder).provenance["wall_time"] / task.size)
         except (AsgmlError, KeyError, TypeError):
             continue
-        disk.append(folder_bytes(folder))
+        disk.append(size_of(folder))
     if not seconds:
         return None
     return Cost(sum(seconds) / len(seconds), sum(disk) / len(disk), len(seconds))
 
 
-def folder_bytes(folder: Path) -> int:
-    """Return the size of all files in a folder; of a link, its own."""
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder; of a link, its own."""
+    if not path.is_dir():
+        return path.lstat().st_size
     return sum(
-        (Path(at) / name).lstat().st_size for at, _, names in os.walk(folder) for name in names
+        (Path(at) / name).lstat().st_size for at, _, names in os.walk(path) for name in names
     )
 
 

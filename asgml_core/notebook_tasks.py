@@ -23,7 +23,7 @@ from asgml_core.files import WriteError
 from asgml_core.imports import PACKAGE
 from asgml_core.notebook_files import Notebook, read_notebook
 from asgml_core.notebooks import NotebookError, execute, partial_of
-from asgml_core.tasks import Task, Tell
+from asgml_core.tasks import Kind, Task, Tell
 
 if TYPE_CHECKING:
     from asgml_core.plans import Plan
@@ -56,14 +56,14 @@ class NotebookTask(Task):
         """Return the path of its state file."""
         return outputs / FOLDER / f"{self.name}.state.json"
 
-    def output(self, outputs: Path) -> Path:
+    def result(self, outputs: Path) -> Path:
         """Return the path of the executed notebook."""
         return outputs / FOLDER / f"{self.name}.ipynb"
 
     def made(self, outputs: Path) -> str | None:
         """Return the key of the notebook that is there, if it was executed to its end."""
         said = read_state(self.place(outputs))
-        if said.get("state") != "done" or not self.output(outputs).is_file():
+        if said.get("state") != "done" or not self.result(outputs).is_file():
             return None
         return str(said.get("key", ""))
 
@@ -104,7 +104,7 @@ class NotebookTask(Task):
 
         execute(
             notebook.path,
-            self.output(outputs),
+            self.result(outputs),
             {**given, **self.values["filled"]},
             folder=folder,
             outputs=outputs,
@@ -112,16 +112,21 @@ class NotebookTask(Task):
         )
         held.check()
 
+    def leftovers(self, outputs: Path, kind: Kind) -> dict[Path, str]:
+        """Return what an execution left that was cut off."""
+        partial = partial_of(self.result(outputs))
+        return {partial: "a notebook that was cut off"} if partial.is_file() else {}
+
     def clear(self, outputs: Path) -> None:
         """Remove the executed notebook, and what a killed process left of one."""
-        output = self.output(outputs)
+        output = self.result(outputs)
         for path in (output, partial_of(output)):
             path.unlink(missing_ok=True)
 
     def explain(self, outputs: Path) -> str:
         """Return that the notebook which is there is another's."""
         return (
-            f"{self.output(outputs)} was executed from other cells, other code or with other "
+            f"{self.result(outputs)} was executed from other cells, other code or with other "
             "parameters; again=True (--again) executes all anew, renew=True (--renew) only such."
         )
 
@@ -273,7 +278,7 @@ def check_executed(plan: Plan, outputs: Path) -> None:
     for task in plan.tasks:
         status = task.look(outputs)
         if status.kind != "done":
-            failures.append(f"  {task.output(outputs)}: {status.reason or status.kind}")
+            failures.append(f"  {task.result(outputs)}: {status.reason or status.kind}")
     if failures:
         raise SweepError(
             "\n".join([f"{len(failures)} of {len(plan.tasks)} notebooks failed:", *failures])

@@ -287,7 +287,7 @@ def execute_all(
     carry_out(plan, folder, chosen)
     if chosen.wait:
         check_executed(plan, folder)
-    return [task.output(folder) for task in plan.tasks]
+    return [task.result(folder) for task in plan.tasks]
 
 
 def find(notebook: str | Path) -> Path:

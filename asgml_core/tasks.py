@@ -75,6 +75,10 @@ class Task(ABC):
         """Return the path of its state file."""
 
     @abstractmethod
+    def result(self, outputs: Path) -> Path:
+        """Return the file or folder of its result."""
+
+    @abstractmethod
     def made(self, outputs: Path) -> str | None:
         """Return the key of the finished result that is there; ``None`` where there is none.
 
@@ -96,6 +100,10 @@ class Task(ABC):
             settings: of the worker, such as ``checkpoint_seconds``.
             tell: is told of progress.
         """
+
+    @abstractmethod
+    def leftovers(self, outputs: Path, kind: Kind) -> dict[Path, str]:
+        """Return what it can do without as it stands, and what that is."""
 
     @abstractmethod
     def clear(self, outputs: Path) -> None:
@@ -157,6 +165,10 @@ class RunTask(Task):
         """Return the path of its state file."""
         return self.folder(outputs) / STATE
 
+    def result(self, outputs: Path) -> Path:
+        """Return the run's folder."""
+        return self.folder(outputs)
+
     def made(self, outputs: Path) -> str | None:
         """Return the key that the record says."""
         try:
@@ -196,6 +208,14 @@ class RunTask(Task):
             sweep=sweep,
             **settings,
         )
+
+    def leftovers(self, outputs: Path, kind: Kind) -> dict[Path, str]:
+        """Return temporary files, and the checkpoint of a finished run."""
+        folder = self.folder(outputs)
+        found = dict.fromkeys(folder.glob(".*.tmp"), "a temporary file")
+        if kind == "done" and (folder / CHECKPOINT).is_file():
+            found[folder / CHECKPOINT] = "the checkpoint of a finished run"
+        return found
 
     def clear(self, outputs: Path) -> None:
         """Remove the record, the checkpoint and all that belongs to them."""

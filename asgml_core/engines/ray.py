@@ -30,8 +30,8 @@ class RayEngine(Engine):
 
     It joins the cluster of ``address``, or of ``RAY_ADDRESS``; without either it starts a Ray on
     this machine, and ends it when it is closed. A Ray that this process has joined before is used
-    as it is. On a cluster, asgml-core is installed on every machine, and the folder of the outputs is
-    one that all of them share, under the same path.
+    as it is. On a cluster, asgml-core is installed on every machine, and the folder of the outputs
+    is one that all of them share, under the same path.
 
     Args:
         address: of a cluster, such as ``"10.0.0.1:6379"``, or ``"auto"`` for one that was started

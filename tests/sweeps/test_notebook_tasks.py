@@ -103,14 +103,14 @@ def test_one_task_tells_its_cells_and_is_done_once(
     (task,) = plan(path, {}, {"name": 'say "it\'s" {x} \\n é'}).tasks
     outputs = tmp_path / "{braces} é"
     assert settled(task, outputs) == [1, 2, 3, 3]  # papermill's own cell is not counted
-    cells = nbformat.read(task.output(outputs), as_version=4).cells
+    cells = nbformat.read(task.result(outputs), as_version=4).cells
     assert cells[-2].outputs[0].data["text/plain"] == repr('say "it\'s" {x} \\n é')
     assert cells[-1].outputs[0].data["text/plain"] == repr(
         (str(Path.cwd()), str(Path.cwd() / "figures" / task.name))
     )
     assert task.look(outputs).kind == "done"
     assert settled(task, outputs) == []
-    notebooks.partial_of(task.output(outputs)).touch()
+    notebooks.partial_of(task.result(outputs)).touch()
     task.renew(outputs)
     assert task.look(outputs).kind == "planned"
     assert [p.name for p in (outputs / "notebooks").iterdir()] == [task.place(outputs).name]
@@ -133,7 +133,7 @@ def test_a_dead_kernel_is_a_failure_and_an_unknown_one_too(tmp_path: Path) -> No
     (task,) = plan(path, {}, {"workers": None}).tasks
     with pytest.raises(NotebookError, match=r"a.ipynb, cell 4: the kernel died; .* memory"):
         settled(task, tmp_path)
-    assert task.output(tmp_path).exists()
+    assert task.result(tmp_path).exists()
     (task,) = plan(write(path, "1", kernelspec={"name": "none", "display_name": "x"})).tasks
     with pytest.raises(NotebookError, match="its kernel 'none' is not installed here"):
         settled(task, tmp_path)
@@ -288,7 +288,7 @@ def test_a_killed_worker_leaves_no_kernel_and_the_next_goes_on(
             os.waitpid(orphan, 0)
     (task,) = found.tasks
     assert task.look(tmp_path).kind == "killed"
-    assert not task.output(tmp_path).exists()
+    assert not task.result(tmp_path).exists()
     if moment == "working":
         Path("go").touch()
         settled(task, tmp_path)
