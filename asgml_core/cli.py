@@ -17,13 +17,20 @@ from asgml_core.cli_sweep import add_base_options, add_sweep_parsers, base_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, 1 for an error, 130 for Ctrl-C."""
+    """Run the command line and return the exit status.
+
+    It is 0, 1 for an error, 130 for Ctrl-C and 143 for SIGTERM.
+    """
     parsed = _parser().parse_args(arguments)
+    from asgml_core.claims import Terminated
+    from asgml_core.worker import stoppable
+
     try:
-        parsed.call(parsed)
-    except KeyboardInterrupt:
+        with stoppable():
+            parsed.call(parsed)
+    except KeyboardInterrupt as error:
         print("asgml: stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
     except (AsgmlError, ValueError, OSError) as error:
         print(f"asgml: {error}", file=sys.stderr)
         return 1

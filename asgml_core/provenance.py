@@ -19,8 +19,8 @@ from asgml_core.imports import PACKAGE, needed_files
 
 #: The code that can change a result; pages, tables and the command line cannot.
 DECISIVE = (
-    "datasets", "modulators", "config.py", "convolution.py", "execution.py", "feed.py",
-    "layout.py", "models.py", "probes.py", "runs.py", "seeding.py", "selection.py",
+    "datasets", "modulators", "array_files.py", "config.py", "convolution.py", "execution.py",
+    "feed.py", "layout.py", "models.py", "probes.py", "runs.py", "seeding.py", "selection.py",
     "sequences.py", "telemetry.py", "trainer.py", "updates.py",
 )  # fmt: skip
 VERSIONS = ("torch", "torchvision", "numpy")
