@@ -27,8 +27,9 @@ hypothesis.settings.load_profile("asgml")
 LONGEST = (
     "test_notebooks", "test_ray", "test_readme", "test_notebook_tasks", "test_slurm",
     "test_run_ends", "test_soak", "test_sweep_ends", "test_cli_sweep", "test_examples",
-    "test_every_run", "test_frameworks", "test_book", "test_runner", "test_run", "test_resume", "test_diagnosis", "test_loops",
-    "test_kills", "test_sweep", "test_synth", "test_ave", "test_miniature", "test_draws",
+    "test_every_run", "test_frameworks", "test_book", "test_runner", "test_run", "test_resume",
+    "test_diagnosis", "test_loops", "test_kills", "test_sweep", "test_synth", "test_ave",
+    "test_miniature", "test_draws",
 )  # fmt: skip
 
 
