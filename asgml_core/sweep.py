@@ -14,7 +14,7 @@ from typing import Any
 from asgml_core.checks import AsgmlError, check_count
 from asgml_core.claims import BusyError, read_state
 from asgml_core.config import RunConfig
-from asgml_core.engines import Call, End, Engine, EngineError, Worker, engine_class, make_engine
+from asgml_core.engines import Call, End, Engine, Worker, engine_class, make_engine
 from asgml_core.modulators import REGISTRY
 from asgml_core.paths import outputs_folder
 from asgml_core.plans import Plan, plan_of
@@ -132,15 +132,20 @@ def options_for(configs: Sequence[RunConfig], **given: Any) -> Options:
         given: fields of :class:`Options`.
 
     Raises:
-        ValueError: for a number of workers below 1, a device that is not there, or a method that no
-            other process can import.
+        ValueError: for a number of workers below 1, a device that is not there, a method that no
+            other process can import, or workers that end with this process when it does not wait.
     """
     options = Options(**given)
     options.count()
     check_count("each_gpu", options.each_gpu)
     devices = sorted({config.device for config in configs})
-    usual = engine_class(options.engine).for_runs(devices, options.each_gpu)
-    named = usual | dict(options.engine_options)
+    engine = engine_class(options.engine)
+    if not options.wait and not engine.outlives:
+        raise ValueError(
+            f"workers of the engine {engine.name!r} end with this process, so it must wait for "
+            "them."
+        )
+    named = engine.for_runs(devices, options.each_gpu) | dict(options.engine_options)
     imports = dict.fromkeys([*options.imports, *_imports(configs)])
     return replace(options, engine_options=named, imports=tuple(imports))
 
@@ -173,11 +178,6 @@ def carry_out(plan: Plan, outputs: Path, options: Options) -> tuple[str, ...]:
             with _Bar(plan, left, options.progress) as bar:
                 sweep.to_the_end(bar)
         else:
-            if not engine.outlives:
-                raise EngineError(
-                    f"workers of the engine {engine.name!r} end with this process, so it must wait "
-                    "for them."
-                )
             return tuple(worker.log() for worker in sweep.start_workers(len(left)))
     return ()
 

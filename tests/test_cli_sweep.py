@@ -212,6 +212,7 @@ def test_what_the_page_shows_can_be_given(tmp_path: Path) -> None:
         (["sweep", "early", "--seeds", "5-1"], "must go upwards"),
         (["sweep", "early", "--workers", "0"], "workers is 0"),
         (["sweep", "early", "--engine", "cloud"], "engine is 'cloud'"),
+        (["sweep", "early", "--no-wait"], "so it must wait for them"),
         (["sweep", "--grid", "gone.yaml"], "gone.yaml"),
         (["status", "--outputs", "gone"], "gone has no sweep; 'asgml sweep' makes one"),
         (["report", "x", "--outputs", "gone"], "gone has no sweep 'x'"),
