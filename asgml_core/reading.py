@@ -7,6 +7,7 @@ lists, text, finite numbers, true, false and nothing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import stat
 from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import yaml
 
@@ -284,14 +285,17 @@ def _check_leaf(place: str, value: Any, most_text: int | None) -> None:
         )
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads plain values; a date is the text that it is written as."""
+@functools.cache
+def _loader() -> type[yaml.SafeLoader]:
+    """Return what reads plain values; a date is the text that it is written as."""
 
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+            first: [(tag, pattern) for tag, pattern in pairs if "timestamp" not in tag]
+            for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in pairs if "timestamp" not in tag]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+    return Loader
 
 
 def read_yaml(path: Path, most: int = YAML_BYTES) -> Any:
@@ -321,7 +325,7 @@ def yaml_value(text: str) -> Any:
     """
     try:
         _check_events(text)
-        value = yaml.load(text, _Loader)  # noqa: S506 - a safe loader, with fewer types
+        value = yaml.load(text, _loader())  # noqa: S506 - a safe loader, with fewer types
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
@@ -338,7 +342,7 @@ def yaml_value(text: str) -> Any:
 def _check_events(text: str) -> None:
     """Go through the parts of a YAML text, and refuse what can become large or run anything."""
     open_ones: list[_Open] = []
-    for event in yaml.parse(text, _Loader):
+    for event in yaml.parse(text, _loader()):
         where = f"line {event.start_mark.line + 1}: "
         if isinstance(event, yaml.CollectionEndEvent):
             open_ones.pop()

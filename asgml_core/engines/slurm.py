@@ -101,7 +101,7 @@ class SlurmEngine(Engine):
             executor = self._submitit.AutoExecutor(folder, "slurm", **self._of_executor)
             executor.update_parameters(**self.parameters)
         except (AssertionError, NameError, ValueError) as error:
-            raise ValueError(f"the engine slurm: {str(error).splitlines()[0]}.") from error
+            raise ValueError(f"the engine slurm: {' '.join(str(error).split())}") from error
         return executor
 
 

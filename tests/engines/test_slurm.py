@@ -156,7 +156,9 @@ def test_what_is_wrong_is_told_in_a_sentence(
 
 
 def test_a_job_asks_for_a_gpu_where_runs_do() -> None:
-    assert SlurmEngine.for_runs(["cpu", "cuda"], each_gpu=2) == {"gpus_per_node": 1}
+    assert SlurmEngine.for_runs(["cpu", "cuda"], each_gpu=1) == {"gpus_per_node": 1}
+    with pytest.raises(ValueError, match="each_gpu is 2, but Slurm gives a GPU to one job"):
+        SlurmEngine.for_runs(["cuda"], each_gpu=2)
     assert SlurmEngine.for_runs(["cpu"], each_gpu=1) == {}
 
 
