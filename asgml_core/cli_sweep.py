@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,9 +175,10 @@ def _sweep(parsed: argparse.Namespace) -> None:
     from asgml_core.plans import plan_of
     from asgml_core.sweep import carry_out, look_at, options_for
 
-    grid = _grid(parsed)
-    configs = grid.configs(lambda seed: base_of(parsed, seed))
-    plan, outputs = plan_of(grid.name, configs), _outputs(parsed)
+    grid, outputs = _grid(parsed), _outputs(parsed)
+    with _all_kept():
+        configs = grid.configs(lambda seed: base_of(parsed, seed))
+        plan = plan_of(grid.name, configs)
     options = options_for(
         configs,
         engine=parsed.engine,
@@ -198,6 +201,16 @@ def _sweep(parsed: argparse.Namespace) -> None:
         _print_end(plan, outputs)
     elif logs:
         print(f"  {len(logs)} workers were started; what they say is in", *logs, sep="\n    ")
+
+
+@contextlib.contextmanager
+def _all_kept() -> Iterator[None]:
+    """Do not look for memory to free; of ten thousand runs all is kept, and looking takes long."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _grid(parsed: argparse.Namespace) -> Grid:
@@ -335,7 +348,8 @@ def _plans(parsed: argparse.Namespace, outputs: Path) -> list[tuple[Plan, dict[s
     if not plans:
         what = "no sweep" if parsed.name is None else f"no sweep {parsed.name!r}"
         raise PlanError(f"{outputs} has {what}; 'asgml sweep' makes one.")
-    return [(plan, {t.name: t.look(outputs) for t in plan.tasks}) for plan in plans]
+    with _all_kept():
+        return [(plan, {t.name: t.look(outputs) for t in plan.tasks}) for plan in plans]
 
 
 def _report(parsed: argparse.Namespace) -> None:
@@ -343,7 +357,9 @@ def _report(parsed: argparse.Namespace) -> None:
 
     outputs = _outputs(parsed)
     for plan, statuses in _plans(parsed, outputs):
-        print(write_report(plan, statuses, outputs))
+        with _all_kept():
+            page = write_report(plan, statuses, outputs)
+        print(page)
 
 
 def _clean(parsed: argparse.Namespace) -> None:

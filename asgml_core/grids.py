@@ -145,13 +145,15 @@ class Grid:
     def _combinations(
         self, config: RunConfig, axes: Mapping[str, Sequence[Any]]
     ) -> list[RunConfig]:
+        if not (axes or self.change):
+            return [config]
         values = config.to_dict()
         methods = {method.name for method in config.methods}
         for name, value in self.change.items():
             if _is_for(name, methods):
                 _put(values, name, value)
         if not axes:
-            return [RunConfig.from_dict(values) if self.change else config]
+            return [RunConfig.from_dict(values)]
         made = []
         for chosen in itertools.product(*axes.values()):
             one = copy.deepcopy(values)
