@@ -48,7 +48,7 @@ def runs(process: int) -> bool:
     """Say whether a process is there, and is more than an entry of one that ended."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it may end between opening and reading
         return False
     return state != "Z"
 
