@@ -135,6 +135,29 @@ class Settings:
         return [study.config(name, self.base()) for name in names]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The parameters of a notebook that only reads tables.
+
+    Args:
+        folder: of the tables; ``None`` means the book's.
+        profile: of any dataset; it changes nothing, and is accepted so that one command serves all.
+
+    Raises:
+        ValueError: naming the parameter, the value and what is allowed.
+    """
+
+    folder: str | None = None
+    profile: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and not isinstance(self.folder, str):
+            raise ValueError(f"folder is {self.folder!r}, but must be the path of a folder.")
+        if self.profile is not None:
+            known = dict.fromkeys(name for named in PROFILES.values() for name in named)
+            check_one_of("profile", self.profile, known)
+
+
 def settings(namespace: Mapping[str, Any], cls: type[Chosen] = Settings) -> Chosen:
     """Return the notebook's parameters, checked; call it right after the parameters cell.
 

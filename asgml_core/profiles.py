@@ -13,12 +13,18 @@ _GRID_TRAIN = {"epochs": 30, "learning_rate": 1e-2}
 _STEPS_TRAIN = {"epochs": 20, "optimizer": "adam", "learning_rate": 1e-3}
 
 #: By dataset and name: the sections of a :class:`RunConfig`. The first of each is the default.
+#: ``smoke`` is a trial of every step in seconds: too little data and training for any result.
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "synth": {
         "demo": {
             "data": {"options": {}},
             "model": {"width": 8, "stem": "imagenet"},
             "train": {"epochs": 8, "learning_rate": 1e-2},
+        },
+        "smoke": {
+            "data": {"options": {"train": 288, "test": 72, "speakers": 24}},
+            "model": {"width": 8, "stem": "imagenet"},
+            "train": {"epochs": 2, "learning_rate": 1e-2, "batch_size": 32},
         },
     },
     "grid": {
@@ -36,6 +42,11 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "data": {"options": {"frames": 5, "audio_noise": 0.0}},
             "model": _GRID_MODEL,
             "train": _GRID_TRAIN,
+        },
+        "smoke": {
+            "data": {"options": {"frames": 1, "audio_noise": 1.5, "test_clips": 800}},
+            "model": {**_GRID_MODEL, "width": 8},
+            "train": {**_GRID_TRAIN, "epochs": 2},
         },
     },
     "cremad": {

@@ -24,6 +24,9 @@ from asgml_core.profiles import profile
 #: Height and width of the grey pictures that :func:`picture_probe` reads.
 PROBED = (24, 32)
 
+#: By profile: the size to keep and the pixels that the network sees. The first is the default.
+SIZES = {"demo": ("180x240", 112), "smoke": ("90x120", 64)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RealData:
@@ -31,6 +34,7 @@ class RealData:
 
     Args:
         seed: of the run, 0 or more.
+        profile: ``"demo"`` or ``"smoke"``, which has small pictures; ``None`` means ``"demo"``.
         source: CREMA-D as downloaded; ``None`` draws a miniature of it.
         cache: where the cache goes; ``None`` means a folder among the outputs.
         splits: the folder of ``train.csv`` and ``test.csv``; ``None`` means the miniature's own, or
@@ -38,8 +42,8 @@ class RealData:
         split: which split of the cache to train on.
         frames: how many frames to keep of a clip.
         choose: which: ``"first"``, ``"even"`` or ``"random"``.
-        size: height and width to keep, such as ``"360x480"``.
-        pixels: height and width that the network sees.
+        size: height and width to keep, such as ``"360x480"``; ``None`` means the profile's.
+        pixels: height and width that the network sees; ``None`` means the profile's.
         width: of the encoders.
         epochs: of the run.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
@@ -53,14 +57,15 @@ class RealData:
     """
 
     seed: int = 42
+    profile: str | None = None
     source: str | None = None
     cache: str | None = None
     splits: str | None = None
     split: str = "speakers_0"
     frames: int = 3
     choose: str = "even"
-    size: str = "180x240"
-    pixels: int = 112
+    size: str | None = None
+    pixels: int | None = None
     width: int = 8
     epochs: int = 1
     device: str = "cpu"
@@ -70,6 +75,7 @@ class RealData:
 
     def __post_init__(self) -> None:
         check_count("seed", self.seed, low=0)
+        self._take_sizes()
         for name in ("frames", "pixels", "width", "epochs"):
             check_count(name, getattr(self, name))
         if self.workers is not None:
@@ -86,6 +92,13 @@ class RealData:
         parse_size(self.size)
         check_flag("again", self.again)
         check_device(self.device)
+
+    def _take_sizes(self) -> None:
+        """Fill in what is left to the profile."""
+        named = "demo" if self.profile is None else check_one_of("profile", self.profile, SIZES)
+        for name, usual in zip(("size", "pixels"), SIZES[named], strict=True):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, usual)
 
     def folder(self) -> Path:
         """Return the folder of what the notebook makes."""

@@ -30,21 +30,15 @@
 
 # %% tags=["parameters"]
 folder: str = None  # of the tables; None: the book's
+profile: str = None  # not used here; it is accepted so that one command serves all
 
 # %%
-from dataclasses import dataclass
 from pathlib import Path
 
 from asgml_core import figures, results, tables
-from asgml_core.notebooks import settings
+from asgml_core.notebooks import Reading, settings
 
-
-@dataclass(frozen=True, kw_only=True)
-class Parameters:
-    folder: str | None = None
-
-
-chosen = settings(globals(), Parameters)
+chosen = settings(globals(), Reading)
 at = Path(chosen.folder).expanduser() if chosen.folder else results.folder()
 
 # %% [markdown]

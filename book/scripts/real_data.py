@@ -33,14 +33,15 @@
 
 # %% tags=["parameters"]
 seed: int = 42
+profile: str = None  # demo or smoke: what None means below; None: demo
 source: str = None  # CREMA-D as downloaded; None: a miniature, drawn by code
 cache: str = None  # where the cache goes; None: among the outputs
 splits: str = None  # folder of train.csv and test.csv; None: the miniature's
 split: str = "speakers_0"  # which split to train on
 frames: int = 3  # kept of each clip
 choose: str = "even"  # which: first, even or random
-size: str = "180x240"  # height and width to keep; the films are 360x480
-pixels: int = 112  # height and width that the network sees
+size: str = None  # height and width to keep; None: 180x240; the films are 360x480
+pixels: int = None  # height and width that the network sees; None: 112
 width: int = 8  # of the encoders; the study's is 64
 epochs: int = 1
 device: str = "cpu"
