@@ -50,6 +50,18 @@ def check_number(
     raise ValueError(f"{name} is {value!r}, but must be a number {_range(low, high, above)}.")
 
 
+def check_between(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> float:
+    """Return ``value`` if it is a number with ``low < value < high``.
+
+    Raises:
+        ValueError: naming the field, the range and the value.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and low < value < high:
+        return value
+    raise ValueError(f"{name} is {value!r}, but must be a number between {low:g} and {high:g}.")
+
+
 def check_count(name: str, value: Any, *, low: int = 1, high: int | None = None) -> int:
     """Return ``value`` if it is a whole number with ``low <= value <= high``.
 

@@ -1,0 +1,88 @@
+"""How many seeds a difference needs to be found; for the paired t test, two-sided."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import optimize, stats
+
+from asgml_core.checks import check_between, check_count, check_number
+
+#: More seeds than this are not looked for.
+MOST = 1_000_000
+
+
+def power(difference: float, std: float, n: int, level: float = 0.05) -> float:
+    """Return the chance that ``n`` seeds find a true difference, from 0 to 1.
+
+    Args:
+        difference: the true mean difference.
+        std: standard deviation of the paired differences over seeds, above 0, in the same unit.
+        n: seeds, 2 or more.
+        level: of the test, between 0 and 1.
+
+    Raises:
+        ValueError: for a value out of range.
+    """
+    _check(difference, std, level)
+    check_count("n", n, low=2)
+    return _chance(difference / std, n, level)
+
+
+def _chance(effect: float, n: int, level: float) -> float:
+    far, edge = np.sqrt(n) * abs(effect), stats.t.ppf(1 - level / 2, n - 1)
+    return float(stats.nct.sf(edge, n - 1, far) + stats.nct.cdf(-edge, n - 1, far))
+
+
+def seeds_needed(difference: float, std: float, power: float = 0.8, level: float = 0.05) -> int:
+    """Return how many seeds find a true difference with a chance of ``power``.
+
+    Args:
+        difference: the true mean difference, not 0.
+        std: standard deviation of the paired differences over seeds, above 0, in the same unit.
+        power: between 0 and 1.
+        level: of the test, between 0 and 1.
+
+    Raises:
+        ValueError: for a value out of range, or where a million seeds are too few.
+    """
+    _check(difference, std, level)
+    check_between("power", power)
+    if difference == 0:
+        raise ValueError("difference is 0, which no number of seeds can find.")
+    effect, low, high = difference / std, 1, 2
+    while _chance(effect, high, level) < power:
+        low, high = high, 2 * high
+        if high > MOST:
+            raise ValueError(f"a difference of {difference:g} needs more than {MOST} seeds.")
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = _chance(effect, middle, level) >= power
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def detectable_difference(std: float, n: int, power: float = 0.8, level: float = 0.05) -> float:
+    """Return the smallest true difference that ``n`` seeds find with a chance of ``power``.
+
+    Args:
+        std: standard deviation of the paired differences over seeds, above 0.
+        n: seeds, 2 or more.
+        power: above ``level``, below 1.
+        level: of the test, between 0 and 1.
+
+    Raises:
+        ValueError: for a value out of range.
+    """
+    _check(0.0, std, level)
+    check_count("n", n, low=2)
+    check_between("power", power, level)
+    high = 1.0
+    while _chance(high, n, level) < power:
+        high *= 2
+    return float(std * optimize.brentq(lambda effect: _chance(effect, n, level) - power, 0, high))
+
+
+def _check(difference: float, std: float, level: float) -> None:
+    check_number("difference", difference)
+    check_number("std", std, above=0.0)
+    check_between("level", level)
