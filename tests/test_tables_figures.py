@@ -111,7 +111,7 @@ def test_every_other_figure_is_drawn(records: list[RunRecord]) -> None:
     assert np.isclose(xs, knowledge.loc["joint_only", "visual"]).any()
     curves = figures.learning_curves(records)
     untrained = curves.axes[3]  # joint only: heads without training are not drawn
-    assert untrained.get_title() == "joint_only"
+    assert untrained.get_title() == "fused loss only"
     assert len(untrained.get_lines()) == 2
     coefficients = figures.coefficients(records[2], alpha=0.8)
     y = coefficients.axes[1].get_lines()[0].get_ydata()
@@ -127,18 +127,6 @@ def test_drawing_changes_nothing_of_the_users(records: list[RunRecord]) -> None:
     figures.learning_curves(records)
     assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []
-
-
-def test_figures_are_saved_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = figures.emotions()
-    monkeypatch.delenv("ASGML_FIGURES", raising=False)
-    assert figures.save(figure, "a/b") is figure
-    monkeypatch.setenv("ASGML_FIGURES", str(tmp_path))
-    figures.save(figure, "a/b")
-    first = (tmp_path / "a" / "b.png").read_bytes()
-    assert first.startswith(b"\x89PNG")
-    figures.save(figures.emotions(), "a/b")
-    assert (tmp_path / "a" / "b.png").read_bytes() == first  # equal pictures, equal files
 
 
 def test_a_summary_is_mean_and_deviation_over_seeds() -> None:

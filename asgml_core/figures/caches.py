@@ -41,7 +41,8 @@ def contact_sheet(cache: Cache, items: int = 12) -> Figure:
         squeeze=False,
     )
     for ax in axes.flat:
-        ax.set_axis_off()
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
     for number, (item, label) in enumerate(zip(shown, labels, strict=True)):
         top, column = divmod(number, columns)
         for below, (name, array) in enumerate(arrays.items()):
@@ -50,8 +51,7 @@ def contact_sheet(cache: Cache, items: int = 12) -> Figure:
             if below == 0:
                 ax.set_title(f"{item}\n{label}", fontsize=6, parse_math=False)  # "$" in an id
             if column == 0:
-                ax.text(-0.04, 0.5, name, rotation=90, ha="right", va="center",
-                        transform=ax.transAxes, fontsize=7)  # fmt: skip
+                ax.set_ylabel(name, fontsize=7)
     return figure
 
 

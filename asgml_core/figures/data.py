@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from asgml_core.datasets import MultimodalDataset, synth
 from asgml_core.datasets.synth import CLASSES
 from asgml_core.datasets.synth import examples as clean_examples
-from asgml_core.figures.style import MEASURED, colours, drawn
+from asgml_core.figures.style import LINE, MEASURED, colours, drawn
 
 
 @drawn
@@ -144,7 +144,7 @@ def knobs(measured: pd.DataFrame) -> Figure:
             ax.plot(one["signal"], 100 * one["accuracy"], color=colour, lw=0.8, alpha=0.4)
         mean = rows.groupby("signal")["accuracy"].mean()
         ax.plot(mean.index, 100 * mean, "o-", ms=5, lw=1.4, color=colour, label=m)
-    ax.axhline(100 / 6, color="#BBBBBB", lw=0.8, ls=":", label="chance")
+    ax.axhline(100 / 6, color=LINE, lw=0.8, ls=":", label="chance")
     ax.set(xlabel="signal", ylabel="test accuracy, alone (%)")
     ax.legend(loc="lower right")
     return figure

@@ -10,11 +10,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from asgml_core import tables
-from asgml_core.figures.style import MEASURED, PUBLISHED, colours, drawn, grid
+from asgml_core import labels, tables
+from asgml_core.figures.style import (
+    BAND,
+    LINE,
+    MEASURED,
+    PUBLISHED,
+    colours,
+    drawn,
+    grid,
+    legend_of_panels,
+    looks,
+    title_run,
+)
 from asgml_core.records import RunRecord
-
-BAND = "#E4E4E4"
 
 
 def _epochs(record: RunRecord) -> pd.Index:
@@ -37,7 +46,7 @@ def masked_steps(records: Sequence[RunRecord]) -> Figure:
         ax.set_yticks([-place for place in range(len(names))], names)
         ax.set_ylim(0.55 - len(names), 0.55)
         ax.tick_params(axis="y", length=0)
-        ax.set_title(record.run_id, loc="left")
+        ax.set_title(labels.label(record.run_id), loc="left")
     axes[-1, 0].set_xlim(0, record.config.train.epochs)
     axes[-1, 0].set_xlabel("epoch (a mark is a step on which the encoder was masked)")
     return figure
@@ -87,16 +96,16 @@ def relative_updates(
     """
     figure, axes = grid(len(records), 4 if len(records) <= 8 else 5, 2.0)
     for ax, record in zip(axes, records, strict=True):
-        ax.axhline(1, color="#BBBBBB", lw=0.8)
+        ax.axhline(1, color=LINE, lw=0.8)
         if low_high := (expected or {}).get(record.run_id):
             ax.axhspan(*low_high, color=BAND, lw=0)
         names = tables.modalities(record)
         for m, colour in colours(names).items():
             values = record.epochs[f"relative_update/{m}"]
             ax.plot(record.epochs["epoch"], values, "o-", ms=3, lw=1.2, color=colour, label=m)
-        ax.set_title(record.run_id)
+        title_run(ax, record.run_id)
     axes[0].set_ylim(0, None)
-    axes[0].legend(loc="lower left", handlelength=1.2)
+    legend_of_panels(figure, axes[0])
     figure.supxlabel("epoch", fontsize=9.5)
     figure.supylabel("relative update", fontsize=9.5)
     return figure
@@ -135,7 +144,7 @@ def replaced_gradients(records: Sequence[RunRecord]) -> Figure:
         longest = int(record.steps[list(names.values())].max(axis=None))
         for lag in range(1, longest + 1):
             ax.axhline(1 / (1 + comp * lag), color=MEASURED, lw=0.9, ls=":", zorder=3)
-        ax.set(xlabel="epoch", title=record.run_id, yscale="log")
+        ax.set(xlabel="epoch", title=labels.label(record.run_id), yscale="log")
         ax.set_yticks([0.5, 1, 2], ["0.5", "1", "2"])
         ax.minorticks_off()
     axes[0, 0].set_ylabel("norm used / norm of the fresh gradient")
@@ -197,26 +206,27 @@ def gaps(record: RunRecord, compared: Sequence[RunRecord]) -> Figure:
         record: a run guided by probes.
         compared: runs whose unimodal heads' gap on the test part is drawn beside.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.9), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 3}
     table = 100 * tables.gaps(record)
     styles = {"running mean": "-", "without its start": "--", "probes on test": ":"}
     for name, line in styles.items():
         left.plot(table.index, table[name], line, lw=1.4, color=MEASURED, label=name)
     left.set(
-        xlabel="epoch", ylabel="gap (points of accuracy)", title=f"{record.run_id}: its probes"
+        xlabel="epoch",
+        ylabel="gap (points of accuracy)",
+        title=f"{labels.label(record.run_id)}: its probes",
     )
-    left.legend(loc="upper right")
-    for other, (colour, line) in zip(compared, _LINES, strict=False):
+    left.legend(**below)
+    for other, shown in zip(compared, looks([r.run_id for r in compared]), strict=True):
         heads = other.epochs[[f"test_accuracy/{m}" for m in tables.modalities(other)]]
         spread = 100 * (heads.max(axis=1) - heads.min(axis=1))
-        right.plot(other.epochs["epoch"], spread, line, lw=1.4, color=colour, label=other.run_id)
+        right.plot(other.epochs["epoch"], spread, shown.dashes, lw=1.4, color=shown.colour,
+                   label=labels.label(other.run_id))  # fmt: skip
     right.set(xlabel="epoch", title="the unimodal heads, on the test part")
-    right.legend(loc="upper right")
+    right.legend(**below)
     right.set_ylim(0, None)
     return figure
-
-
-_LINES = ((MEASURED, "-"), ("#0072B2", "--"), ("#D55E00", "-."), ("#009E73", ":"))
 
 
 @drawn
@@ -228,17 +238,18 @@ def controls(records: Sequence[RunRecord], threshold: float) -> Figure:
         threshold: the gap below which nothing is done.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), width_ratios=(1, 1))
-    left.axhline(100 * threshold, color="#BBBBBB", lw=0.8)
+    left.axhline(100 * threshold, color=LINE, lw=0.8)
     left.annotate("threshold", (0.02, 100 * threshold), xycoords=("axes fraction", "data"),
                   va="bottom", color=PUBLISHED)  # fmt: skip
-    for record, (colour, line) in zip(records, _LINES, strict=False):
+    for record, shown in zip(records, looks([r.run_id for r in records]), strict=True):
         gap = record.steps[next(name for name in record.steps if name.endswith("/gap"))].dropna()
         left.plot(
-            _epochs(record)[gap.index], 100 * gap, line, marker="o", ms=3, color=colour,
-            label=record.run_id,
+            _epochs(record)[gap.index], 100 * gap, shown.dashes, marker=shown.marker, ms=3,
+            color=shown.colour, label=labels.label(record.run_id),
         )  # fmt: skip
         periods = record.steps[list(tables.by_modality(record.steps, "period").values())]
-        right.plot(_epochs(record), periods.max(axis=1), line, color=colour, lw=1.4)
+        right.plot(_epochs(record), periods.max(axis=1), shown.dashes, color=shown.colour,
+                   lw=1.4)  # fmt: skip
     left.set(xlabel="epoch", ylabel="running gap (points)", ylim=(0, None))
     right.set(xlabel="epoch", ylabel="longest period (steps)", ylim=(0.8, 3.2))
     right.yaxis.set_major_locator(plt.MultipleLocator(1))

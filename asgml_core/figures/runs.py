@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from asgml_core.figures.style import MEASURED, PUBLISHED, colours, drawn, grid
+from asgml_core import labels
+from asgml_core.figures.style import (
+    LINE,
+    MEASURED,
+    PUBLISHED,
+    colours,
+    drawn,
+    grid,
+    legend_of_panels,
+    look,
+    title_run,
+)
 from asgml_core.records import RunRecord
 
 
@@ -37,8 +48,8 @@ def trajectories(records: Sequence[RunRecord], quantity: str, label: str) -> Fig
             known = record.steps[name].notna()
             colour = colours(modalities)[m]
             ax.plot(epochs[known], record.steps[name][known], color=colour, lw=1.2, label=m)
-        ax.set_title(record.run_id)
-    axes[0].legend(loc="best", handlelength=1.2)
+        title_run(ax, record.run_id)
+    legend_of_panels(figure, axes[0])
     figure.supxlabel("epoch", fontsize=9.5)
     figure.supylabel(label, fontsize=9.5)
     return figure
@@ -65,8 +76,8 @@ def learning_curves(records: Sequence[RunRecord]) -> Figure:
         )
         if chosen := record.selections.get("validation"):
             ax.plot(chosen["epoch"], 100 * chosen["accuracy"], "o", ms=4, color=MEASURED)
-        ax.set_title(record.run_id)
-    axes[0].legend(loc="lower right", handlelength=1.2)
+        title_run(ax, record.run_id)
+    legend_of_panels(figure, axes[0])
     figure.supxlabel("epoch", fontsize=9.5)
     figure.supylabel("test accuracy (%)", fontsize=9.5)
     return figure
@@ -87,17 +98,11 @@ def differences(
     """
     figure, ax = plt.subplots(figsize=(9, 0.36 * len(table) + 1.1))
     places = np.arange(len(table))[::-1]
-    ax.axvline(0, color="#BBBBBB", lw=0.8)
-    ax.errorbar(
-        table["difference"],
-        places + 0.11,
-        xerr=2 * table["error"],
-        fmt="o",
-        ms=5,
-        lw=1.2,
-        color=MEASURED,
-        label=measured,
-    )
+    ax.axvline(0, color=LINE, lw=0.8)
+    for place, (run, row) in zip(places, table.iterrows(), strict=True):
+        colour = look(str(run)).colour if labels.family(str(run)) != labels.OTHER else MEASURED
+        ax.errorbar(row["difference"], place + 0.11, xerr=2 * row["error"], fmt="o", ms=5, lw=1.2,
+                    color=colour)  # fmt: skip
     ax.plot(
         table["published (seed 42)"],
         places - 0.16,
@@ -107,10 +112,11 @@ def differences(
         color=PUBLISHED,
         label="published, CREMA-D, seed 42, best on test",
     )
-    ax.set_yticks(places, table.index)
+    ax.set_yticks(places, [labels.label(str(run)) for run in table.index])
     ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel(f"difference from {reference}, points of test accuracy")
-    figure.legend(loc="outside upper left", ncols=2)
+    ax.plot([], [], "o-", ms=5, lw=1.2, color=MEASURED, label=measured)  # for the legend alone
+    figure.legend(loc="outside upper left", ncols=2, reverse=True)
     return figure
 
 
@@ -128,7 +134,7 @@ def encoder_knowledge(table: pd.DataFrame, reference: str = "baseline") -> Figur
         if reference in table.index:
             ax.axvline(table.loc[reference, m], color=colour, lw=0.8, ls=":")
         ax.plot(table[m], places, "o", ms=5.5, color=colour, label=m)
-    ax.set_yticks(places, table.index)
+    ax.set_yticks(places, [labels.label(str(run)) for run in table.index])
     ax.set_xlabel("test accuracy of a linear probe on the frozen encoder (%)")
     figure.legend(loc="outside upper left", ncols=len(table.columns))
     return figure
@@ -155,6 +161,6 @@ def coefficients(record: RunRecord, alpha: float) -> Figure:
         known = record.steps[name].notna()
         right.plot(epochs[known], record.steps[name][known], ".", ms=3, label=m,
                    color=colours(modalities)[m])  # fmt: skip
-    right.set(xlabel="epoch", title=record.run_id)
+    right.set(xlabel="epoch", title=labels.label(record.run_id))
     right.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3)
     return figure

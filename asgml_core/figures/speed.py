@@ -8,14 +8,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
-from asgml_core.figures.style import MEASURED, MODALITY_COLOURS, PUBLISHED, drawn
+from asgml_core.figures.dark import as_is
+from asgml_core.figures.style import (
+    MEASURED,
+    MODALITY_COLOURS,
+    PUBLISHED,
+    drawn,
+    ink_upon,
+    plain_numbers,
+)
 
 #: Of the classes of a step's time, in the order of the columns; the last ones are what is left.
-SHARE_COLOURS = (*MODALITY_COLOURS, "#F0E442", "#BBBBBB", "#666666")
+SHARE_COLOURS = (*MODALITY_COLOURS, "#F0E442", "#B4BCC8", "#5F6B7A")
 
 
 @drawn
@@ -35,8 +42,8 @@ def shares_of_step(table: pd.DataFrame, columns: Sequence[str]) -> Figure:
         ax.barh(places, shares, left=left, height=0.7, color=colour, label=name)
         for place, share, start in zip(places, shares, left, strict=True):
             if share >= 4:  # there is room for the number
-                ax.text(start + share / 2, place, f"{share:.0f}", ha="center", va="center",
-                        fontsize=8)  # fmt: skip
+                as_is(ax.text(start + share / 2, place, f"{share:.0f}", ha="center", va="center",
+                              color=ink_upon(colour), fontsize=8))  # fmt: skip
         left += shares
     ax.set_yticks(places, [str(row) for row in table.index])
     ax.set(xlabel="share of the step's time (%)", xlim=(0, max(100, left.max())))
@@ -105,7 +112,7 @@ def scaling(points: pd.DataFrame, fits: pd.DataFrame) -> Figure:
         ax.set(title=axis, xscale="log", yscale="log")
         ax.set_xticks(sorted(set(chosen["value"])), sorted(set(chosen["value"])))
         ax.xaxis.set_minor_locator(NullLocator())
-        _plain_numbers(ax.yaxis)
+        plain_numbers(ax.yaxis)
         ax.legend(fontsize=7, handlelength=1)
     figure.supylabel("seconds a run", fontsize=9.5)
     return figure
@@ -120,13 +127,6 @@ def _line_and_points(ax: Axes, group: pd.DataFrame, fit: pd.Series, colour: str)
     middle = np.exp(np.log(value).mean()), np.exp(np.log(seconds).mean())
     line = middle[1] * (value / middle[0]) ** fit["exponent"]
     ax.plot(value, line, lw=1, color=colour, label=said)
-
-
-def _plain_numbers(axis: Axis) -> None:
-    """Name 1, 2 and 5 of each power of ten on a logarithmic axis, as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:,g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 @drawn
@@ -151,7 +151,7 @@ def study_costs(table: pd.DataFrame) -> Figure:
     ax.set_yticks(places, [str(row) for row in table.index])
     ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set(xscale="log", xlabel=f"{unit} a run")
-    _plain_numbers(ax.xaxis)
+    plain_numbers(ax.xaxis)
     ax.set_xlim(roofline.min() / 1.5, times.max() * 1.5)
     figure.legend(loc="outside upper left", ncols=2)
     return figure
