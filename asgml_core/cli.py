@@ -13,6 +13,7 @@ from typing import Any
 from asgml_core.checks import AsgmlError
 from asgml_core.cli_data import add_data_parser
 from asgml_core.cli_notebooks import add_notebook_parsers
+from asgml_core.cli_results import add_results_parser
 from asgml_core.cli_sweep import add_base_options, add_sweep_parsers, base_of
 
 
@@ -68,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     add_data_parser(commands)
 
     add_notebook_parsers(commands)
+
+    add_results_parser(commands)
 
     book = commands.add_parser("book", help="execute the notebooks and build the HTML book")
     book.set_defaults(call=_book)

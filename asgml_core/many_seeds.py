@@ -5,7 +5,7 @@ A plan's name is the name of its table in ``book/results``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,16 +97,17 @@ class Plan:
     runs: tuple[str, ...] = ()
     families: tuple[Family, ...] = ()
 
-    def configs(self, **changes: Any) -> list[RunConfig]:
+    def base(self, seed: int) -> RunConfig:
+        """Return the baseline of a seed."""
+        return profile(self.dataset, self.profile, seed=seed)
+
+    def configs(self, base: Callable[[int], RunConfig] | None = None) -> list[RunConfig]:
         """Return the config of every run.
 
         Args:
-            changes: further arguments of :func:`asgml_core.profiles.profile`.
+            base: gives another baseline of a seed than the profile's.
         """
-
-        def base(seed: int) -> RunConfig:
-            return profile(self.dataset, self.profile, seed=seed, **changes)
-
+        base = self.base if base is None else base
         common = {"name": self.name, "seeds": self.seeds}
         grids = [Grid(runs=self.runs, **common)] if self.runs else []
         grids += [Grid(runs=(f.run,), grid=f.grid, **common) for f in self.families]

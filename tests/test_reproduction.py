@@ -1,0 +1,108 @@
+"""Running a committed table again: the same bits, and what is said of other ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from asgml_core import many_seeds, reproduction, results
+from asgml_core.cli import main
+from asgml_core.reproduction import ReproductionError
+
+PLAN = many_seeds.Plan(
+    name="many_seeds_tiny", dataset="synth", profile="smoke", seeds=(0, 1), runs=("baseline", "ogm")
+)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A plan of four runs of a second each, and a folder of tables of its own."""
+    monkeypatch.setitem(many_seeds.PLANS, PLAN.name, PLAN)
+    monkeypatch.setattr(results, "folder", lambda: tmp_path)
+    return tmp_path
+
+
+def reproduce(*more: str, outputs: Path) -> int:
+    return main(["reproduce", PLAN.name, "--outputs", str(outputs), "--workers", "2", *more])
+
+
+def test_a_table_written_is_reproduced_elsewhere_to_the_bit(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reproduce("--write", outputs=tiny / "first") == 0
+    assert {path.name for path in tiny.glob("*.csv")} == {
+        f"{PLAN.name}{end}.csv" for end in ("", "_tested", "_right", "_curves", "_dynamics")
+    }
+    assert reproduce("--share", "0.5", "--draw", "7", outputs=tiny / "second") == 0
+    assert "all 2 runs have the committed results, to the last bit." in capsys.readouterr().out
+    assert len(list((tiny / "second" / "sweep").glob("*/record.json"))) == 2
+
+    path = tiny / f"{PLAN.name}.csv"
+    table = pd.read_csv(path)
+    table["digest"] = "0" * 16
+    table.to_csv(path, index=False)
+    assert reproduce(outputs=tiny / "first") == 0  # other bits, the same accuracies
+    assert "0 of 4 runs have the committed bits" in capsys.readouterr().out
+    table["validation"] -= 0.5
+    table.to_csv(path, index=False)
+    assert reproduce(outputs=tiny / "first") == 1
+    assert "these are other results" in capsys.readouterr().err
+
+
+def compared(differences: list[float], same: bool = False) -> pd.DataFrame:
+    return pd.DataFrame({"difference": differences, "same_bits": same})
+
+
+def committed(spread: float) -> pd.DataFrame:
+    values = [0.9 - spread, 0.9, 0.9 + spread] * 2  # a sample deviation of `spread`
+    return pd.DataFrame({"run": ["a"] * 3 + ["b"] * 3, "validation": values})
+
+
+def test_the_tolerance_is_that_of_as_many_other_seeds() -> None:
+    table = committed(0.02)
+    assert reproduction.tolerance(compared([0.0] * 8), table) == pytest.approx(3 * 0.02 * 0.5)
+    assert "the others differ by 2.00 points at most" in reproduction.check(
+        compared([0.02, -0.02, 0.02, 0.0]), table
+    )
+    with pytest.raises(ReproductionError, match=r"by \+5\.00 on average"):
+        reproduction.check(compared([0.05] * 4), table)
+
+
+def test_a_share_is_a_draw_without_repetition() -> None:
+    configs = PLAN.configs()
+    folders = [config.folder for config in configs]
+    seen = set()
+    for draw in range(20):
+        chosen = [config.folder for config in reproduction.share_of(configs, 0.5, draw)]
+        assert chosen == [name for name in folders if name in chosen]
+        assert len(chosen) == 2
+        seen |= set(chosen)
+    assert seen == set(folders)
+    assert len(reproduction.share_of(configs, 0.3, 0)) == 2  # never less than was asked for
+    with pytest.raises(ValueError, match=r"share is 1\.5"):
+        reproduction.share_of(configs, 1.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["many_seed_grid"], "plan is 'many_seed_grid'.*Did you mean 'many_seeds_grid'"),
+        (["many_seeds_grid", "--write", "--share", "0.5"], "--write needs all runs"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import re
+
+    assert main(["reproduce", *arguments]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_runs_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "many_seeds_synth", "--list", "--share", "0.25"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 25
+    assert all(line.rpartition("_seed")[0] in many_seeds.FIVE for line in lines)
