@@ -55,7 +55,7 @@ def draw_points(ax: Axes, values: Sequence[float], place: float, shown: Look, sp
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
     offsets = 0.24 * swarm(values, 0.011 * span)
-    ax.plot(values, place + 0.1 + offsets, shown.marker, ms=4, mew=0, alpha=0.7,
+    ax.plot(values, place + 0.1 + offsets, shown.marker, ms=4, mew=0, alpha=0.85,
             color=shown.colour, ls="none")  # fmt: skip
 
 
