@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
 
 from asgml_core.checks import check_between, check_count
 
@@ -27,7 +27,8 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Return a mean and Student's t interval of it: where the mean over other seeds is expected.
 
     To be used for the mean over seeds of anything that is not far from normal. It says nothing of
-    other items, data or networks.
+    other items, data or networks. Equal values give a width of 0, which two runs that agree by
+    chance give, too.
 
     Args:
         values: ``(N,)``, N of 2 or more, one a seed.
@@ -52,37 +53,59 @@ def bca_interval(
     """Return a statistic and its BCa bootstrap interval: bias-corrected and accelerated.
 
     To be used where the values are far from normal, or the statistic is not a mean. With few values
-    it is too narrow: five seeds give some 85 % where 95 are asked for. Source: Efron (1987).
+    it is too narrow: of means of normal values an interval of 95 % covered 85, 89 and 93 % with 5,
+    10 and 20 seeds. Like every interval over seeds it says nothing of other items. Source: Efron
+    (1987).
 
     Args:
-        values: ``(N,)``, N of 2 or more.
+        values: ``(N,)``, N of 2 or more. Their order does not matter.
         statistic: takes an array and ``axis``.
         level: of confidence, between 0 and 1.
         resamples: of the bootstrap.
         seed: of the resampling.
 
     Returns:
-        The estimate alone, as both ends, where all values are equal.
+        The estimate alone, as both ends, where all values, or all resamples, give the same.
 
     Raises:
-        ValueError: for fewer than two values, or one that is not finite.
+        ValueError: for fewer than two values, or one that is not finite; for a statistic that is
+            not finite for a resample, or lies outside all resamples.
     """
-    x = sample("values", values)
+    x = np.sort(sample("values", values))
     check_between("level", level)
     check_count("resamples", resamples)
     estimate = float(statistic(x, axis=0))
-    if np.ptp(x) == 0:
+    rows = np.random.default_rng(seed).integers(0, len(x), (resamples, len(x)))
+    drawn = np.asarray(statistic(x[rows], axis=-1), dtype=np.float64)
+    if not np.isfinite(drawn).all():
+        count = int((~np.isfinite(drawn)).sum())
+        raise ValueError(f"the statistic is not finite for {count} of {resamples} resamples.")
+    if np.ptp(x) == 0 or (drawn == estimate).all():
         return Interval(estimate, estimate, estimate)
-    found = stats.bootstrap(
-        (x,),
-        statistic,
-        confidence_level=level,
-        n_resamples=resamples,
-        vectorized=True,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(estimate, float(found.low), float(found.high))
+    ends = np.quantile(drawn, _bca_levels(x, drawn, statistic, level))
+    return Interval(estimate, float(ends[0]), float(ends[1]))
+
+
+def _bca_levels(
+    x: np.ndarray, drawn: np.ndarray, statistic: Callable[..., np.ndarray], level: float
+) -> np.ndarray:
+    """Return the two quantiles of the resamples that BCa takes."""
+    estimate = statistic(x, axis=0)
+    below = ((drawn < estimate).mean() + (drawn <= estimate).mean()) / 2
+    if not 0 < below < 1:
+        raise ValueError(
+            f"the statistic of the values, {float(estimate):g}, lies outside all of its resamples, "
+            "so a bootstrap says nothing of it."
+        )
+    others = ~np.eye(len(x), dtype=bool)
+    left_out = statistic(np.stack([x[other] for other in others]), axis=-1)
+    apart = left_out.mean() - left_out
+    scale = (apart**2).sum() ** 1.5
+    # Where no single value matters (a median amid ties) there is nothing to accelerate.
+    acceleration = (apart**3).sum() / (6 * scale) if scale > 0 else 0.0
+    bias = special.ndtri(below)
+    shift = bias + special.ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
+    return special.ndtr(bias + shift / (1 - acceleration * shift))
 
 
 def sample(name: str, values: ArrayLike, least: int = 2) -> np.ndarray:
