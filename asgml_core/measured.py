@@ -77,7 +77,10 @@ class Measured:
         """Write the tables into ``book/results``, and return their paths."""
         found = {name: self.runs}
         found |= {f"{name}_{table}": getattr(self, table) for table in self._parts()}
-        return [results.write(each, table, dict(self.provenance)) for each, table in found.items()]
+        return [
+            results.write(each, table, dict(self.provenance), rows=False)
+            for each, table in found.items()
+        ]
 
     @classmethod
     def _parts(cls) -> list[str]:

@@ -116,6 +116,11 @@ class Settings:
             execution=self.execution,
         )
 
+    @property
+    def shown(self) -> str:
+        """What captions say of the data: ``synth (demo), seed 42``."""
+        return f"{self.dataset} ({profile_name(self.dataset, self.profile)}), seed {self.seed}"
+
     def folder(self) -> Path:
         """Return the folder of the runs: ``outputs/<dataset>-<profile>``, and what differs."""
         if self.outputs is not None:

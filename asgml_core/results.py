@@ -82,7 +82,12 @@ def came_from(command: str, records: Sequence[RunRecord]) -> dict[str, Any]:
 
 
 def write(
-    name: str, table: pd.DataFrame, came_from: dict[str, Any], to: Path | None = None
+    name: str,
+    table: pd.DataFrame,
+    came_from: dict[str, Any],
+    to: Path | None = None,
+    *,
+    rows: bool = True,
 ) -> Path:
     """Write a table as CSV, and as JSON its provenance with the same rows; return the CSV's path.
 
@@ -91,12 +96,17 @@ def write(
         table: numbers are kept to six digits.
         came_from: command, commit, versions, machine, wall time.
         to: another folder than :func:`folder`, such as for a trial.
+        rows: ``False`` keeps the rows of a large table out of the JSON.
     """
     path = (folder() if to is None else to) / f"{name}.csv"
     text = table.to_csv(index=False, float_format="%.6g")
     write_atomically(path, text.encode())
-    rows = [{str(k): _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
-    write_json(path.with_suffix(".json"), {**came_from, "rows": rows})
+    said = dict(came_from)
+    if rows:
+        said["rows"] = [
+            {str(k): _plain(v) for k, v in row.items()} for row in table.to_dict("records")
+        ]
+    write_json(path.with_suffix(".json"), said)
     return path
 
 

@@ -54,14 +54,16 @@ tables.parts(items)
 # what they look like. Spectrograms run from low frequency at the bottom to high at the top.
 
 # %% tags=["hide-input"]
-figures.save(figures.emotions(), "01_data/emotions")
+caption = "Drawn data without anything but the emotion: the six faces and voices. Each moves what its emotion calls for."
+figures.save(figures.emotions(), "01_data/emotions", caption)
 
 # %% [markdown]
 # In the data set everything else varies too: who it is, where the head is and how it is turned, the
 # light, the words, the noise. Two items of each class, as the networks get them:
 
 # %% tags=["hide-input"]
-figures.save(figures.examples(items), "01_data/examples")
+caption = f"{chosen.shown}: two items of each class, as the networks get them. What the class is cannot be seen at a glance."
+figures.save(figures.examples(items), "01_data/examples", caption)
 
 # %% [markdown]
 # Every speaker has the same number of items of each class, and speakers of the test part speak
@@ -81,14 +83,17 @@ tables.classes(items)
 # modality says nothing about the label; the default is 1. Below, the same faces from 0 to 1.
 
 # %% tags=["hide-input"]
-figures.save(figures.knob("visual_signal", seed=chosen.seed), "01_data/visual_signal")
+caption = "Drawn data, one face at five levels of visual_signal: at 0 the picture says nothing about the label."
+figures.save(figures.knob("visual_signal", seed=chosen.seed), "01_data/visual_signal", caption)
 
 # %% tags=["hide-input"]
-figures.save(figures.knob("audio_signal", seed=chosen.seed), "01_data/audio_signal")
+caption = "Drawn data, one voice at five levels of audio_signal: at 0 the sound says nothing about the label."
+figures.save(figures.knob("audio_signal", seed=chosen.seed), "01_data/audio_signal", caption)
 
 # %%
 knobs = results.read("synth_knobs")
-figures.save(figures.knobs(knobs), "01_data/knobs")
+caption = "Drawn data, one network of one modality a point, 5 seeds: what each knob does to what can be learned alone."
+figures.save(figures.knobs(knobs), "01_data/knobs", caption)
 
 # %% [markdown]
 # One network of each modality alone, at each level, over the five seeds: at 0 it guesses, and it
@@ -113,7 +118,8 @@ tables.shown(tables.phenomenon(measured))
 # left unlearned. The last column is the same with the unimodal losses, the study's baseline.
 
 # %% tags=["hide-input"]
-figures.save(figures.phenomenon(measured), "01_data/phenomenon")
+caption = "Drawn data, 5 seeds: joint training leaves the picture unlearned, and the unimodal losses bring most of it back."
+figures.save(figures.phenomenon(measured), "01_data/phenomenon", caption)
 
 # %% [markdown]
 # ## What this shows, and what it does not

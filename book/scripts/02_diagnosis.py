@@ -125,7 +125,8 @@ tables.shown(tables.results(records))
 from asgml_core import figures
 
 frequency = [runs[name] for name in ("p2_default", "p2_sms000")]
-figures.save(figures.masked_steps(frequency), "02_diagnosis/masked_steps")
+caption = f"{chosen.shown}. Steps on which each encoder is masked: see whether it is one alone, or both."
+figures.save(figures.masked_steps(frequency), "02_diagnosis/masked_steps", caption)
 
 # %%
 tables.shown(tables.masks(frequency), digits=0)
@@ -146,7 +147,8 @@ tables.shown(tables.masks(frequency), digits=0)
 
 # %% tags=["hide-input"]
 replayed = tables.speeds(runs["baseline"])
-figures.save(figures.signal(replayed, runs["p2_default"]), "02_diagnosis/signal")
+caption = f"{chosen.shown}, one run of frequency. The dual signal, replayed at every step: it jumps from batch to batch."
+figures.save(figures.signal(replayed, runs["p2_default"]), "02_diagnosis/signal", caption)
 
 # %%
 batches = runs["baseline"].values["batches_per_epoch"]
@@ -212,7 +214,8 @@ tables.shown(tables.expected_movement())
 acting = [runs[name] for name in ("p2_default", "p2_sms000", "frequency_freeze",
                                   "p1_stale_default", "staleness_definition", "ogmge",
                                   "cont_default")]
-figures.save(figures.relative_updates(acting), "02_diagnosis/relative_updates")
+caption = f"{chosen.shown}, a run a panel. How far each encoder moved, over how far the raw gradients would have moved it."
+figures.save(figures.relative_updates(acting), "02_diagnosis/relative_updates", caption)
 
 # %%
 rates = runs["p2_default"].epochs.set_index("epoch").filter(regex="^effective|rate/fusion")
@@ -226,7 +229,8 @@ tables.shown(rates.head(8), digits=5)
 
 # %% tags=["hide-input"]
 figure = figures.skipped_gradients(runs["p2_default"])
-figures.save(figure, "02_diagnosis/skipped_gradients")
+caption = f"{chosen.shown}, one run. Gradients on the steps that frequency masks, beside the others."
+figures.save(figure, "02_diagnosis/skipped_gradients", caption)
 
 # %%
 skipped = tables.skipped_gradients([*frequency, runs["frequency_freeze"]])
@@ -276,7 +280,8 @@ tables.shown(movement.filter(regex="way"))
 
 # %% tags=["hide-input"]
 stale = [runs["p1_stale_default"], runs["staleness_definition"]]
-figures.save(figures.replaced_gradients(stale), "02_diagnosis/replaced_gradients")
+caption = f"{chosen.shown}. What staleness puts in place of the gradient, beside the gradient itself."
+figures.save(figures.replaced_gradients(stale), "02_diagnosis/replaced_gradients", caption)
 
 # %%
 tables.shown(tables.replaced_gradients(stale), digits=4)
@@ -304,7 +309,8 @@ torch.stack([ogm_coefficients(torch.tensor([r, 1.0]), alpha=0.8) for r in ratios
 
 # %%
 figure = figures.coefficients(runs["ogmge"], alpha=0.8)
-figures.save(figure, "02_diagnosis/coefficients")
+caption = f"{chosen.shown}, one run of OGM-GE. Left the formula, right the run: never between .336 and 1."
+figures.save(figure, "02_diagnosis/coefficients", caption)
 
 # %%
 tables.shown(tables.coefficient_range(runs["ogmge"]), digits=3)
@@ -327,7 +333,8 @@ tables.shown(tables.coefficient_range(runs["ogmge"]), digits=3)
 # %% tags=["hide-input"]
 probed = [runs[name] for name in ("p2_default", "frequency_split", "cont_default")]
 titles = ("unsplit, 50 steps an epoch", "split, 50 steps an epoch", "unsplit, 5 x 10 (v1)")
-figures.save(figures.probe_readings(probed, titles), "02_diagnosis/probe_readings")
+caption = f"{chosen.shown}. What probes read on the items they were trained on and on others, beside the test part: unsplit ones memorise."
+figures.save(figures.probe_readings(probed, titles), "02_diagnosis/probe_readings", caption)
 
 # %%
 tables.shown(tables.probe_bias(probed), digits=1)
@@ -358,7 +365,8 @@ tables.shown(tables.probe_bias(probed), digits=1)
 
 # %% tags=["hide-input"]
 control = [runs["p1_probe"], runs["p1_probe_test"]]
-figures.save(figures.controls(control, threshold=0.1), "02_diagnosis/controls")
+caption = f"{chosen.shown}, one run. The control signal with and without the test set in it; the line is the threshold."
+figures.save(figures.controls(control, threshold=0.1), "02_diagnosis/controls", caption)
 
 # %%
 tables.shown(tables.masks(control), digits=0)
@@ -400,7 +408,8 @@ tables.order_with_test(runs["cont_default"])
 
 # %% tags=["hide-input"]
 compared = [runs[name] for name in ("baseline", "p2_default", "p1_stale_default")]
-figures.save(figures.gaps(runs["p2_default"], compared), "02_diagnosis/gaps")
+caption = f"{chosen.shown}. The utilization gap by epoch: of the signal, of the probes on the test part, and of the baseline."
+figures.save(figures.gaps(runs["p2_default"], compared), "02_diagnosis/gaps", caption)
 
 # %% [markdown]
 # On the default data the gap does not grow, it shrinks, and it shrinks alike with and without a
@@ -454,7 +463,8 @@ tables.shown(eighteen)
 # %% tags=["hide-input"]
 labels = {"measured": "measured (bar: 2 standard errors)", "reference": "the default"}
 figure = figures.differences(eighteen.drop(index="default"), **labels)
-figures.save(figure, "02_diagnosis/frequency_settings")
+caption = "Frequency, setting by setting, as differences from its default; what the dots and bars are stands above the figure."
+figures.save(figure, "02_diagnosis/frequency_settings", caption)
 
 # %%
 six = sensitivity.loc[list(study.group("phase1_staleness"))].set_index("setting")
@@ -462,7 +472,8 @@ tables.shown(six)
 
 # %% tags=["hide-input"]
 figure = figures.differences(six.drop(index="default"), **labels)
-figures.save(figure, "02_diagnosis/staleness_settings")
+caption = "Staleness, setting by setting, as differences from its default; what the dots and bars are stands above the figure."
+figures.save(figure, "02_diagnosis/staleness_settings", caption)
 
 # %% [markdown]
 # With five seeds, two standard errors are exceeded by chance about once in nine times, so one or two

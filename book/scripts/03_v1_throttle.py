@@ -98,7 +98,8 @@ tables.shown(tables.results(records))
 from asgml_core import figures
 
 differences = tables.against(records)
-figures.save(figures.differences(differences), "03_v1_throttle/differences")
+caption = f"{chosen.shown}, 9 settings, one run each. Bar: two standard errors over test items, nothing of seeds."
+figures.save(figures.differences(differences), "03_v1_throttle/differences", caption)
 
 # %%
 tables.shown(differences)
@@ -119,7 +120,8 @@ int((differences["difference"].abs() > 2 * differences["error"]).sum())
 # %% tags=["hide-input"]
 alphas = ("baseline", "cont_a025", "cont_default", "cont_a075", "cont_a100")
 strengths = tables.strengths([by_name[name] for name in alphas], "throttle")
-figures.save(figures.strengths(strengths), "03_v1_throttle/strengths")
+caption = f"{chosen.shown}, one run a point. Accuracy against the strength of throttle, measured and published."
+figures.save(figures.strengths(strengths), "03_v1_throttle/strengths", caption)
 
 # %% [markdown]
 # `change` is the difference from the row above, and its error that of the same test items under two
@@ -143,7 +145,8 @@ tables.shown(strengths)
 
 # %% tags=["hide-input"]
 figure = figures.trajectories(records, "probe_accuracy", "probe accuracy, running mean")
-figures.save(figure, "03_v1_throttle/probe_accuracies")
+caption = f"{chosen.shown}, one run a panel. The running mean of each probe: unsplit probes climb towards 1."
+figures.save(figure, "03_v1_throttle/probe_accuracies", caption)
 
 # %% [markdown]
 # Then what was made of it: the scale of each encoder's gradients. Where the lines cross, the probes
@@ -151,7 +154,8 @@ figures.save(figure, "03_v1_throttle/probe_accuracies")
 
 # %% tags=["hide-input"]
 figure = figures.trajectories(records, "scale", "scale of the gradients")
-figures.save(figure, "03_v1_throttle/scales")
+caption = f"{chosen.shown}, one run a panel. Scale of each encoder: a switch, smoothed, that slows one side."
+figures.save(figure, "03_v1_throttle/scales", caption)
 
 # %% [markdown]
 # And what the optimizer made of that. The *relative update* is how far it moved an encoder, over how
@@ -159,7 +163,8 @@ figures.save(figure, "03_v1_throttle/scales")
 # number: throttle at $\alpha = .5$ is half the learning rate for one encoder.
 
 # %% tags=["hide-input"]
-figures.save(figures.relative_updates(records[1:]), "03_v1_throttle/relative_updates")
+caption = f"{chosen.shown}, one run a panel. How far each encoder moved, over how far the raw gradients would have moved it."
+figures.save(figures.relative_updates(records[1:]), "03_v1_throttle/relative_updates", caption)
 
 # %% [markdown]
 # ## Does `scale_min` matter?
@@ -186,7 +191,8 @@ tables.identical([by_name[name] for name in ("cont_default", "cont_sm005", "cont
 # %% tags=["hide-input"]
 probed = [by_name[name] for name in ("cont_a025", "cont_default", "cont_a100")]
 titles = [record.run_id for record in probed]
-figures.save(figures.probe_readings(probed, titles), "03_v1_throttle/probe_readings")
+caption = f"{chosen.shown}. What unsplit and split probes read, beside the test part: the unsplit ones memorise their batch."
+figures.save(figures.probe_readings(probed, titles), "03_v1_throttle/probe_readings", caption)
 
 # %%
 tables.shown(tables.probe_bias(probed), digits=1)
@@ -208,7 +214,8 @@ tables.shown(tables.probe_bias(probed), digits=1)
 
 # %% tags=["hide-input"]
 figure = figures.coefficients(by_name["cont_ogm"], alpha=0.8)
-figures.save(figure, "03_v1_throttle/coefficients")
+caption = f"{chosen.shown}, the run with OGM-GE. Left the formula, right the run: never between .336 and 1."
+figures.save(figure, "03_v1_throttle/coefficients", caption)
 
 # %%
 both = [by_name[name] for name in ("cont_default", "cont_ogm")]
@@ -227,7 +234,8 @@ tables.shown(tables.movement(both, by_name["baseline"]))
 
 # %% tags=["hide-input"]
 knowledge = tables.encoders(records)
-figures.save(figures.encoder_knowledge(knowledge), "03_v1_throttle/encoders")
+caption = f"{chosen.shown}, one run a row. What a linear probe reads from each frozen encoder; dotted: the baseline."
+figures.save(figures.encoder_knowledge(knowledge), "03_v1_throttle/encoders", caption)
 
 # %% [markdown]
 # The standard error of one dot over test items, in points:
@@ -237,7 +245,8 @@ items = records[0].values["items"]["test"]
 tables.shown(100 * (knowledge / 100 * (1 - knowledge / 100) / items).pow(0.5).iloc[[0]])
 
 # %% tags=["hide-input"]
-figures.save(figures.learning_curves(records), "03_v1_throttle/learning_curves")
+caption = f"{chosen.shown}, one run a panel. Test accuracy by epoch; the dot is the epoch chosen on validation."
+figures.save(figures.learning_curves(records), "03_v1_throttle/learning_curves", caption)
 
 # %% [markdown]
 # ## "The worst v2 result will likely beat the best v1 result"

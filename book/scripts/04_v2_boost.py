@@ -99,7 +99,8 @@ tables.shown(tables.results(records))
 from asgml_core import figures
 
 differences = tables.against(records)
-figures.save(figures.differences(differences), "04_v2_boost/differences")
+caption = f"{chosen.shown}, 9 settings, one run each. Bar: two standard errors over test items, nothing of seeds."
+figures.save(figures.differences(differences), "04_v2_boost/differences", caption)
 
 # %%
 tables.shown(differences)
@@ -119,7 +120,8 @@ int((differences["difference"].abs() > 2 * differences["error"]).sum())
 
 # %% tags=["hide-input"]
 figure = figures.trajectories(records, "probe_accuracy", "probe accuracy, running mean")
-figures.save(figure, "04_v2_boost/probe_accuracies")
+caption = f"{chosen.shown}, one run a panel. The running mean of each split probe: it starts at 0 and lags."
+figures.save(figure, "04_v2_boost/probe_accuracies", caption)
 
 # %% [markdown]
 # Then what was made of it: the scale of each encoder's gradients. Where the lines cross, the probes
@@ -127,7 +129,8 @@ figures.save(figure, "04_v2_boost/probe_accuracies")
 
 # %% tags=["hide-input"]
 figure = figures.trajectories(records, "scale", "scale of the gradients")
-figures.save(figure, "04_v2_boost/scales")
+caption = f"{chosen.shown}, one run a panel. Scale of each encoder: 1 for the side ahead, and towards 1 + α for the other."
+figures.save(figure, "04_v2_boost/scales", caption)
 
 # %% [markdown]
 # The study found that `scale_max` 1.5, 2 and 3 gave one and the same accuracy, and put it down to
@@ -150,7 +153,8 @@ all(np.array_equal(logits[0], other) for other in logits[1:])
 
 # %% tags=["hide-input"]
 figure = figures.coefficients(by_name["boost_ogm"], alpha=0.8)
-figures.save(figure, "04_v2_boost/coefficients")
+caption = f"{chosen.shown}, one run with OGM-GE. Left the formula, right the run: never between .336 and 1."
+figures.save(figure, "04_v2_boost/coefficients", caption)
 
 # %% [markdown]
 # ## What does each encoder know at the end?
@@ -160,10 +164,12 @@ figures.save(figure, "04_v2_boost/coefficients")
 
 # %% tags=["hide-input"]
 knowledge = tables.encoders(records)
-figures.save(figures.encoder_knowledge(knowledge), "04_v2_boost/encoders")
+caption = f"{chosen.shown}, one run a row. What a linear probe reads from each frozen encoder; dotted: the baseline."
+figures.save(figures.encoder_knowledge(knowledge), "04_v2_boost/encoders", caption)
 
 # %% tags=["hide-input"]
-figures.save(figures.learning_curves(records), "04_v2_boost/learning_curves")
+caption = f"{chosen.shown}, one run a panel. Test accuracy by epoch; the dot is the epoch chosen on validation."
+figures.save(figures.learning_curves(records), "04_v2_boost/learning_curves", caption)
 
 # %% [markdown]
 # ## What this shows, and what it does not

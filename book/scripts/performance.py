@@ -63,7 +63,8 @@ tables.shown(step[columns])
 
 # %% tags=["hide-input"]
 figure = figures.speed_ratios(step, "times official", "times as fast as the official loop", "mode")
-figures.save(figure, "performance/step")
+caption = "Times as fast as the official loop, medians of steps taken in turn with quartiles; n is in the table above."
+figures.save(figure, "performance/step", caption)
 
 # %% [markdown]
 # Above 1 is faster. Read the three panels from left to right: without modulation the loops do the same
@@ -132,7 +133,8 @@ first = profile.columns.get_loc("n") + 1
 classes = list(profile.columns[first : profile.columns.get_loc("seconds")])
 
 # %% tags=["hide-input"]
-figures.save(figures.shares_of_step(profile, classes), "performance/shares")
+caption = "Where the time of a training step goes, by kind of work; one profile each."
+figures.save(figures.shares_of_step(profile, classes), "performance/shares", caption)
 
 # %% [markdown]
 # Convolutions are the work that must be done; their share is what there is to lose. A class that goes with the
@@ -195,7 +197,8 @@ fits = results.read("scaling_exponents", at)
 tables.shown(fits)
 
 # %% tags=["hide-input"]
-figures.save(figures.scaling(scaling, fits), "performance/scaling")
+caption = "Time of a step against each size of the problem, medians with quartiles, and a fitted power."
+figures.save(figures.scaling(scaling, fits), "performance/scaling", caption)
 
 # %% [markdown]
 # An exponent below 1 for epochs or clips is a cost that is paid once; one above 1 would be a leak. Each
@@ -236,7 +239,8 @@ wanted = ["batch", "n", "% of roofline", "seconds a step", "seconds a run", "hou
 tables.shown(costs[wanted], digits=1)
 
 # %% tags=["hide-input"]
-figures.save(figures.study_costs(costs), "performance/study_costs")
+caption = "Hours for the study's 87 runs: measured (dot, with quartiles), and convolutions alone at the speed of large products (diamond)."
+figures.save(figures.study_costs(costs), "performance/study_costs", caption)
 
 # %% [markdown]
 # The diamond is the time of the convolutions and matrix products alone, at the speed that the device reaches in

@@ -150,7 +150,8 @@ tables.arrays(cache)
 # nothing else.
 
 # %% tags=["hide-input"]
-figures.save(figures.contact_sheet(cache, items=6), "real_data/contact_sheet")
+caption = "Six clips of the miniature as the cache holds them: the chosen frame, and the spectrogram with its name."
+figures.save(figures.contact_sheet(cache, items=6), "real_data/contact_sheet", caption)
 
 # %% [markdown]
 # ## A sound is repeated until it fits
@@ -160,7 +161,8 @@ figures.save(figures.contact_sheet(cache, items=6), "real_data/contact_sheet")
 # sees is the same thing once more. Below: the shortest, the median and the longest clip.
 
 # %% tags=["hide-input"]
-figures.save(figures.repeated_sound(cache), "real_data/repeated_sound")
+caption = "One clip of the miniature: its sound, repeated to three seconds. The repeats can be seen."
+figures.save(figures.repeated_sound(cache), "real_data/repeated_sound", caption)
 
 # %% tags=["NBVAL_CHECK_OUTPUT"]
 import numpy as np
@@ -185,7 +187,8 @@ tables.words(tables.shown(said, digits=1))
 from asgml_core.real_data import film_strip, picture_probe
 
 films = sorted((source / "VideoFlash").glob("*_FEA_XX.flv"))
-figures.save(figures.film_strip(film_strip(films[0])), "real_data/film_strip")
+caption = "One film of the miniature: its frames in order. The expression is at its height in the middle."
+figures.save(figures.film_strip(film_strip(films[0])), "real_data/film_strip", caption)
 
 # %% [markdown]
 # `first` takes the frames with which the film begins; `even` the middle of each of so many equal shares;
@@ -199,7 +202,8 @@ first = chosen.prepare(source, frames=1, choose="first")
 # %% tags=["hide-input"]
 middle = chosen.frames // 2
 names = ("first", "a later one")
-figures.save(figures.two_frames(first, cache, middle, names), "real_data/two_frames")
+caption = "Four clips: the first frame, as the study takes it, and the middle one. In the first nothing has happened yet."
+figures.save(figures.two_frames(first, cache, middle, names), "real_data/two_frames", caption)
 
 # %% [markdown]
 # How much of the emotion can be read from each? A linear probe on small grey pictures (24 x 32) is trained
@@ -226,7 +230,8 @@ tables.shown(tables.shares_right(counts), digits=1)
 # splits by actor number, in which nobody is in two parts.
 
 # %% tags=["hide-input"]
-figures.save(figures.groups_of_splits(cache), "real_data/splits")
+caption = "Speakers of each part, by split: in the study's split every one is on both sides."
+figures.save(figures.groups_of_splits(cache), "real_data/splits", caption)
 
 # %% tags=["NBVAL_CHECK_OUTPUT"]
 tables.splits(cache)
@@ -244,7 +249,8 @@ from asgml_core.datasets.transforms import Pictures
 
 frame = cache.array("visual")[len(cache.rows) // 2, middle]
 one = Pictures(size=chosen.pixels, frames=1)
-figures.save(figures.crops(frame, one, chosen.seed), "real_data/crops")
+caption = "One frame, and what augmentation makes of it: what training sees is never the same twice."
+figures.save(figures.crops(frame, one, chosen.seed), "real_data/crops", caption)
 
 # %% [markdown]
 # Left: a frame with eight boxes. In the middle: what the network gets of them. Many show no mouth, or
