@@ -76,6 +76,12 @@ FAMILIES = (
     _two_by_two("static_scale_visual", "methods.static_scale.modality", ("visual", "audio")),
 )
 
+#: Every tuned method against the tuned baseline, and the combination against OGM-GE.
+TUNED = (
+    *((family.run, "baseline") for family in FAMILIES if family.run != "baseline"),
+    ("p2_boost_ogm_a075", "ogmge"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -185,6 +191,31 @@ def chosen(tuning: pd.DataFrame) -> pd.DataFrame:
             "difference": means[best] - means[usual],
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("family")
+
+
+def tuned(runs: pd.DataFrame, again: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of every family with the setting that validation chose.
+
+    Args:
+        runs: with the published settings, of :func:`asgml_core.tables.many_seeds`.
+        again: those with other settings, of the plan ``"tuned_grid"``.
+        tuning: the table that :func:`chosen` chooses by.
+
+    Returns:
+        The rows of the chosen settings, each under the name of its family's run.
+
+    Raises:
+        ValueError: when a chosen setting was not run.
+    """
+    parts = []
+    for row in chosen(tuning).itertuples():
+        usual = row.chosen == row.as_published
+        table, name = (runs, row.Index) if usual else (again, row.chosen)
+        part = table[table["run"] == name]
+        if part.empty:
+            raise ValueError(f"{name!r} was chosen, but the tables have no run of that name.")
+        parts.append(part.assign(run=row.Index))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _only(run: str, setting: str) -> Family:

@@ -104,6 +104,20 @@ def test_only_what_differs_from_the_published_settings_is_run_again() -> None:
     assert ogm.options["alpha"] == 0.4
 
 
+def test_tuned_runs_are_those_of_the_chosen_settings() -> None:
+    wanted = "ogmge-alpha_0.4-learning_rate_0.02"
+    usual = pd.DataFrame(
+        {"run": [f.run for f in many_seeds.FAMILIES], "seed": 0, "validation": 0.5}
+    )
+    again = pd.DataFrame({"run": [wanted], "seed": [0], "validation": [0.7]})
+    found = many_seeds.tuned(usual, again, tuning({"ogmge": wanted})).set_index("run")
+    assert found.loc["ogmge", "validation"] == 0.7
+    assert (found.drop("ogmge")["validation"] == 0.5).all()
+    assert set(found.index) == {family.run for family in many_seeds.FAMILIES}
+    with pytest.raises(ValueError, match="was chosen, but the tables have no run"):
+        many_seeds.tuned(usual, again.iloc[:0], tuning({"ogmge": wanted}))
+
+
 def test_a_table_of_tuning_with_a_hole_is_refused() -> None:
     table = tuning({})
     with pytest.raises(ValueError, match=r"lacks 'ogmge-alpha_0\.8-learning_rate_0\.01'"):
