@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asgml_core.checks import AsgmlError
+from asgml_core.cli_book import add_book_parser
 from asgml_core.cli_data import add_data_parser
 from asgml_core.cli_notebooks import add_notebook_parsers
 from asgml_core.cli_results import add_results_parser
@@ -72,8 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_results_parser(commands)
 
-    book = commands.add_parser("book", help="execute the notebooks and build the HTML book")
-    book.set_defaults(call=_book)
+    add_book_parser(commands)
     return parser
 
 
@@ -134,12 +134,6 @@ def _print_what_was_done(record: Any) -> None:
             f"  {m}: gradients changed on {100 * epochs[column].mean():.0f} % of the steps, "
             f"weights moved {epochs[f'relative_update/{m}'].mean():.2f} times as far as without"
         )
-
-
-def _book(parsed: argparse.Namespace) -> None:
-    from asgml_core import book
-
-    print(f"The book is at {book.build()}")
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ def add_notebook_parsers(commands: Any) -> None:
 
     notebooks = commands.add_parser(
         "notebooks",
-        help="execute one notebook over a grid of parameters, or the book's anew",
+        help="execute one notebook over a grid of parameters, or renew the book's",
         description="Execute one notebook for every combination of some parameters, several at "
-        "once; what is executed already is not executed again. Without a name: execute the book's "
-        "notebooks anew, in place.",
+        "once; what is executed already is not executed again. Without a name: execute those of "
+        "the book's notebooks whose outputs are not of the code and tables as they are, in place; "
+        "with --again all of them.",
     )
     notebooks.add_argument("name", nargs="?", help="as of 'asgml notebook'")
     _add_parameters(notebooks)
@@ -96,14 +97,14 @@ def _notebooks(parsed: argparse.Namespace) -> None:
 def _refresh(parsed: argparse.Namespace) -> None:
     from asgml_core import book
 
-    usual = {"engine": "local", "call": _notebooks}
+    usual = {"engine": "local", "call": _notebooks, "again": parsed.again}
     others = [name for name, value in vars(parsed).items() if value and value != usual.get(name)]
     if others:
         raise ValueError(
             f"{', '.join(others)}: options need the name of a notebook; without one, the book's "
-            "notebooks are executed anew, in place."
+            "notebooks are renewed, in place."
         )
-    for path in book.refresh():
+    for path in book.refresh(again=parsed.again):
         print(path)
 
 

@@ -34,6 +34,28 @@ def needed_files(modules: Iterable[str]) -> set[Path]:
     return found
 
 
+def used_modules(tree: ast.Module, named: dict[str, str]) -> set[str]:
+    """Return the modules of this package behind the names that a piece of code uses.
+
+    Args:
+        tree: the code.
+        named: what its names stand for, from the pieces before it; this piece's are added.
+    """
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _NAME:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                named[alias.asname or alias.name] = inner
+                found |= {inner} if _file(inner) else set(_homes(str(node.module), alias.name))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = named.get(node.value.id)
+            if module is not None and _file(module) is not None:
+                found |= set(_homes(module, node.attr))
+    return found
+
+
 @functools.cache
 def _parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
