@@ -180,7 +180,7 @@ def differences(run: str, reference: str) -> pd.Series:
 
 
 def interaction() -> pd.Series:
-    """Return what boost .5 and OGM-GE together give beyond the sum of both alone, by seed.
+    """Return what boost (alpha .5) and OGM-GE together give beyond the sum of both alone, by seed.
 
     It is ``both - ogm_ge - boost + baseline``, in points; above 0 where they complement each other.
     """
@@ -218,13 +218,13 @@ CLAIMS = (
           "or the population one, rounded)", 9,
           lambda: sum(std in (round(_std(run), 2), round(_std(run) * 0.8**0.5, 2))
                       for run, (_, std) in PRINTED.items())),
-    Claim("best", "finding 1", "boost .75 + OGM-GE is the best method", 62.69,
+    Claim("best", "finding 1", "boost + OGM-GE (alpha .75) is the best method", 62.69,
           lambda: _mean(A075)),
     Claim("margin", "finding 1, criterion 2", "it is .22 above OGM-GE", 0.22,
           lambda: _mean(A075) - _mean("ogmge")),
     Claim("variance", "finding 1, criterion 2", "its variance is 6.5 times lower than OGM-GE's "
           "(ratio of standard deviations)", 6.5, lambda: _std("ogmge") / _std(A075)),
-    Claim("both_match", "finding 2", "boost .5 + OGM-GE matches OGM-GE, too", -0.10,
+    Claim("both_match", "finding 2", "boost + OGM-GE (alpha .5) matches OGM-GE, too", -0.10,
           lambda: _mean(A050) - _mean("ogmge")),
     Claim("both_steadier", "finding 2", "and has a substantially lower variance (ratio of standard "
           "deviations)", 2.5, lambda: _std("ogmge") / _std(A050)),
@@ -248,8 +248,8 @@ CLAIMS = (
           "many of three steps go down)", 3, _steps_down),
     Claim("v2_distances", "v1, v2", "the 18 distances from the baseline (how many hold against the "
           "baseline of the same seed)", 18, _same_distances),
-    Claim("single_match", "v2, finding 1", "boost .75 + OGM-GE, 62.50, matches OGM-GE, 62.47 (the "
-          "same seed)", 0.03, lambda: _once(A075) - _once("ogmge")),
+    Claim("single_match", "v2, finding 1", "boost + OGM-GE (alpha .75), 62.50, matches OGM-GE, "
+          "62.47 (the same seed)", 0.03, lambda: _once(A075) - _once("ogmge")),
     Claim("scale_max", "v2, finding 3", "scale_max does not matter (spread of three settings)", 0.0,
           lambda: _spread("boost_default", "boost_sm150", "boost_sm300")),
     Claim("sweet_spot", "v2, finding 4", "alpha .5 is best for boost alone (margin)", 1.74,

@@ -50,7 +50,9 @@ def log_claims(level: float = 0.95) -> pd.DataFrame:
 def _text(number: float | None) -> str:
     if number is None:
         return ""
-    return f"{number:d}" if isinstance(number, int) else f"{number:.2f}"
+    if isinstance(number, int) or number == 0:
+        return f"{number:.0f}"
+    return f"{number:.2f}" if abs(number) >= 0.01 else f"{number:.3f}"
 
 
 def _once(run: str) -> float:
@@ -67,7 +69,7 @@ def _range(run: str) -> float:
 
 def _paired(run: str, reference: str, level: float) -> tuple[Interval, str]:
     found = mean_interval(differences(run, reference).to_numpy(), level=level)
-    return found, f"from {found.low:+.2f} to {found.high:+.2f}, level {level:g}"
+    return found, f"{100 * level:g} % interval {found.low:+.2f} to {found.high:+.2f}"
 
 
 def _signed(values: Sequence[float]) -> str:
@@ -117,14 +119,17 @@ def _equal(run: str, reference: str) -> Judge:
             return said, FAILS
         if found.low >= -MARGIN and found.high <= MARGIN:
             return f"{said}: equal within {MARGIN:g} point", HOLDS
-        return f"{said}: none seen, but one of {MARGIN:g} point is not excluded", PARTLY
+        return f"{said}: no difference seen, but one of {MARGIN:g} point is not excluded", PARTLY
 
     return judge
 
 
 def _complementary(number: float, level: float) -> tuple[str, str]:
     found = mean_interval(published.interaction().to_numpy(), level=level)
-    said = f"from {found.low:+.2f} to {found.high:+.2f}; above 0 would be complementary"
+    said = (
+        f"{100 * level:g} % interval {found.low:+.2f} to {found.high:+.2f}; "
+        "above 0 would be complementary"
+    )
     return said, HOLDS if found.low > 0 else NOT_SO
 
 
@@ -132,6 +137,7 @@ def _noise(number: float, level: float) -> tuple[str, str]:
     runs = ("p2_sms000", "p2_default", "p2_beta100")
     found = [_paired(run, "baseline", level)[0] for run in runs]
     said = "; ".join(f"{each.low:+.2f} to {each.high:+.2f}" for each in found)
+    said = f"{100 * level:g} % intervals {said}"
     return said, HOLDS if all(each.low <= 0 <= each.high for each in found) else FAILS
 
 
@@ -149,8 +155,8 @@ def _beats_baseline(number: float, level: float) -> tuple[str, str]:
     flip = sign_flip(by_seed.to_numpy())
     ahead = int((by_seed > 0).sum())
     said = (
-        f"above in {ahead} of {len(by_seed)} seeds; Student's t {said}; sign-flip p {flip.p:.4f}, "
-        f"its floor {flip.floor:.4f}; the log names no test"
+        f"above in {ahead} of {len(by_seed)} seeds; {said} by Student's t; "
+        f"sign-flip p {flip.p:.4f}, its floor {flip.floor:.4f}; the log names no test"
     )
     verdict = OPEN if found.low <= 1 else HOLDS if flip.p < 1 - level else PARTLY
     return said, verdict
@@ -248,8 +254,8 @@ def _staleness(number: float, level: float) -> tuple[str, str]:
 def _over_paper(number: float, level: float) -> tuple[str, str]:
     found = mean_interval(nine()["ogmge"].to_numpy(), level=level)
     said = (
-        f"the mean is from {found.low:.1f} to {found.high:.1f}; the paper's joint training has "
-        "51.7, so another set-up, and both chose epochs on test"
+        f"{100 * level:g} % interval {found.low:.1f} to {found.high:.1f}; the paper's joint "
+        "training has 51.7, so another set-up; both chose epochs on test"
     )
     return said, NOT_SO
 

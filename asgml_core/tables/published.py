@@ -335,7 +335,7 @@ def later_spreads(level: float = 0.95, seed: int = 0) -> pd.DataFrame:
     for setting, name in published.SETTINGS.items():
         wide = published.later(setting)
         if set(pair) <= set(wide):
-            table = spread_ratios(wide[pair], published.OGM_GE, level, seed)
-            found[name] = table.iloc[0].rename({"std": "std, combination"})
-            found[name]["std, OGM-GE"] = wide[published.OGM_GE].std()
+            row = spread_ratios(wide[pair], published.OGM_GE, level, seed).iloc[0]
+            stds = wide[pair].std().rename(labels.method_label).add_prefix("std, ")
+            found[name] = pd.concat([stds, row.drop("std")])
     return pd.DataFrame(found).T.rename_axis("setting")
