@@ -5,8 +5,6 @@ The tables of the diagnosis are in ``test_diagnosis.py``, on records made by han
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
