@@ -29,8 +29,9 @@ def class_shares(counts: pd.DataFrame) -> Figure:
     places = np.arange(len(counts))[::-1]
     ax.axvline(100 / len(counts), color=LINE, lw=0.9, zorder=0)
     ax.hlines(places, shares.min(axis=1), shares.max(axis=1), color=LINE, lw=1.4, zorder=1)
-    for part, colour, mark in zip(shares, MODALITY_COLOURS, MARKS, strict=False):
-        ax.plot(shares[part], places, mark, ms=4.5, color=colour, label=part)
+    apart = 0.22 * (np.arange(shares.shape[1]) - (shares.shape[1] - 1) / 2)  # equal shares are seen
+    for part, up, colour, mark in zip(shares, apart, MODALITY_COLOURS, MARKS, strict=False):
+        ax.plot(shares[part], places - up, mark, ms=3.6, color=colour, label=part)
     ax.set_yticks(places, [str(name) for name in counts.index], fontsize=8)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.8, len(counts) - 0.2)
