@@ -64,11 +64,11 @@ wide = published.nine()
 tables.shown(tables.deviations(wide, published.PRINTED).rename(labels.label))
 
 # %% [markdown]
-# Where a row does not name $\alpha$, boost has $\alpha = .5$. All nine means are right to the last digit. The deviations are another matter. Those of the first three
-# rows are the sample deviation, cut off after two digits instead of rounded: .2262 became .22. The other
-# six are neither the sample nor the population deviation; each lies between the two. The log does not
-# say how they came about, and we found no rule that gives all nine. They are off by .02 to .07 points,
-# which changes no conclusion. Below we use $s$.
+# Where a row does not name $\alpha$, boost has $\alpha = .5$. All nine means are right to the last digit.
+# The deviations are another matter. Those of the first three rows are the sample deviation, cut off after
+# two digits instead of rounded: .2262 became .22. The other six are neither the sample nor the population
+# deviation; each lies between the two. The log does not say how they came about, and we found no rule
+# that gives all nine. They are .02 to .07 points below $s$, which changes no conclusion. Below we use $s$.
 #
 # The figure has every seed, the mean, and a 95 % interval of Student's $t$, which reaches
 # $t_{.975}\, s / \sqrt n$ to both sides; with five seeds, $t_{.975} = 2.78$.
@@ -106,8 +106,8 @@ tables.as_items(wide, published.ITEMS).T.rename(labels.label)
 
 # %% [markdown]
 # Every accuracy of the table is a whole number of clips, rounded to two digits. So are all others that
-# the log gives, and no smaller number of clips than 744 would do. Invented or mistyped numbers would not
-# pass: a number with two digits fits 744 clips in about one case of 13.
+# the log gives, and no smaller number of clips than 744 would do. Mistyped numbers would hardly pass: a
+# number with two digits fits 744 clips in about one case of 13.
 
 # %% tags=["NBVAL_CHECK_OUTPUT"]
 accuracies = [run.published_best_acc for run in study.runs()]
@@ -142,14 +142,14 @@ tables.item_range(62.50, 59.81, published.ITEMS).map("{:.3g}".format)
 # %% [markdown]
 # ## The contrasts that were the point
 #
-# Nine methods make 36 pairs. A fair reading fixes beforehand which of them count. The study's design
-# names ten: eight methods against the baseline, and the two combinations against OGM-GE. The book has
+# Nine methods make 36 pairs. A fair reading fixes beforehand which of them count. The study's criteria
+# are about ten: eight methods against the baseline, and the two combinations against OGM-GE. The book has
 # them in `asgml_core/many_seeds.py`, for its own runs, too.
 #
 # For each pair take the five differences $d_i$ by seed. If the two methods were the same in truth, each
 # $d_i$ could as well have the other sign. There are $2^5 = 32$ ways to choose the signs; $p$ is the share
-# of them whose mean is at least as far from 0 as the real one. This *sign-flip test* assumes nothing
-# about the distribution. Ten tests give ten chances of a false alarm, so Holm's rule multiplies the
+# of them whose mean is at least as far from 0 as the real one. This *sign-flip test* assumes no
+# particular distribution. Ten tests give ten chances of a false alarm, so Holm's rule multiplies the
 # smallest $p$ by 10, the next by 9, and so on.
 
 # %%
@@ -223,8 +223,9 @@ ratios = tables.spread_ratios(wide, "ogmge", chosen.level, chosen.seed)
 tables.shown(ratios.rename(labels.label), digits=3)
 
 # %% [markdown]
-# (`inf`: a draw of five equal accuracies has no spread.) In the first row, one test says $p = .004$, the other .06. For boost + OGM-GE at $\alpha = .5$, which the log
-# calls steadier, too, both tests say that nothing is shown.
+# (`inf`: a draw of five equal accuracies has no spread.) In the first row, one test says $p = .004$, the
+# other .06. For boost + OGM-GE at $\alpha = .5$, which the log calls steadier, too, both tests say that
+# nothing is shown.
 #
 # And there is a catch. Nobody had said beforehand that *this* method would be steady. Among nine
 # methods one has the smallest deviation. Suppose all nine had the same true spread. How often would a
@@ -272,9 +273,8 @@ tables.shown(without[["n", "difference", "low", "high"]])
 # The gain hardly changes; with four seeds its interval begins at .75. This criterion holds up well.
 #
 # "Complementary" is more than "both together are good". It says that together they give more than the sum
-# of what each gives alone. Boost, OGM-GE, and both at the same $\alpha$
-# are in the table, so the excess over the sum can be
-# computed, seed by seed:
+# of what each gives alone. Boost at $\alpha = .5$, OGM-GE, and both are in the table, so the excess over
+# the sum can be computed, seed by seed:
 
 # %% tags=["NBVAL_CHECK_OUTPUT"]
 excess = published.interaction()
@@ -297,28 +297,30 @@ tables.shown(tables.same_seed())
 
 # %% [markdown]
 # Against its own seed, every setting is .49 points better than printed. v1 is still worse than the
-# baseline in all nine settings, and the more throttling the worse: that result stands ({doc}`03_v1_throttle`). But its best setting is
-# three clips below, and v2 looks better than the log thought. This time the mix-up harmed the author's
-# own method.
+# baseline in all nine settings, and the more throttling the worse: that result stands
+# ({doc}`03_v1_throttle`). But its best setting is only three clips below, and v2 looks better than the log
+# thought. This time the mix-up harmed the author's own method.
 #
 # Elsewhere it helped. The log says that 62.50 % for boost + OGM-GE at seed 42 "matches" OGM-GE at 62.47 %.
 # That is a mean again; at seed 42 OGM-GE has 63.98 %, so the combination is 11 clips *behind*.
 #
 # ### One name, two results
 #
-# OGM-GE was run twice with the same $\alpha$ and the same seeds, six days apart:
+# OGM-GE was run twice with the same $\alpha$ and the same seeds, within a week:
 
 # %% tags=["NBVAL_CHECK_OUTPUT"]
 tables.shown(tables.two_ogm_ge())
 
 # %% [markdown]
-# Four points between two runs of one name: more than the whole effect that the study reports. Something
-# in code or settings changed in between, and the log does not say what. That matters for its first
-# lesson, that one seed told the opposite story. The lesson is right. The example is another: it sets
-# frequency, 60.75 %, above the *early* OGM-GE, 59.95 %. In the later table, at the very same seed, the
-# order is that of the means, 60.75 and 63.98 %. It was not the seed that turned the story around, but
-# the unnamed change. In this book every run leaves a record of its whole configuration and a fingerprint
-# of the code.
+# Four points between two runs of one name: more than the whole effect that the study reports. The
+# baseline and frequency have the same number in the early list and in the later one, 59.81 and 60.75 %, so
+# it does not seem to be chance. Something in code or settings changed, and the log does not say what.
+#
+# That matters for its first lesson, that one seed told the opposite story. The lesson is right. The
+# example is another: it sets frequency, 60.75 %, above the *early* OGM-GE, 59.95 %. In the later table, at
+# the very same seed, the order is that of the means, 60.75 and 63.98 %. It was not the seed that turned
+# the story around, but the unnamed change. In this book every run leaves a record of its whole
+# configuration and a fingerprint of the code.
 
 # %% [markdown]
 # ## The best epoch on the test part
