@@ -132,18 +132,17 @@ def selection_gain(measured: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
 
 
-def cost(measured: pd.DataFrame, accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Return wall time, as a multiple of the baseline's of the same seed, beside accuracy.
+def cost(costs: pd.DataFrame, accuracies: pd.DataFrame) -> pd.DataFrame:
+    """Return what each run costs, as a multiple of the baseline, beside its accuracy.
 
     Args:
-        measured: of :func:`asgml_core.tables.many_seeds`.
+        costs: ``run`` and ``cost``, as ``benchmarks/arm_costs.py`` writes them.
         accuracies: in per cent, a row a seed, a column a run.
 
     Returns:
-        ``run``, ``cost`` (median over seeds), ``accuracy`` with ``low`` and ``high``.
+        ``run``, ``cost``, ``accuracy`` with ``low`` and ``high`` of its 95 % t interval.
     """
-    times = measured.pivot(index="seed", columns="run", values="wall_time")
-    relative = times.div(times["baseline"], axis=0).median()
+    relative = costs.set_index("run")["cost"]
     rows = []
     for run in accuracies:
         found = statistics.mean_interval(accuracies[run].to_numpy())
