@@ -29,7 +29,7 @@ def paired(table: pd.DataFrame, contrasts: pd.DataFrame) -> Figure:
     one = contrasts["reference"].nunique() == 1
     figure, ax = plt.subplots(figsize=(WIDTH, height(len(contrasts), 0.36 if one else 0.46)))
     ax.axvline(0, color=MEASURED, lw=0.9, zorder=0)
-    places = label_rows(ax, _pairs(contrasts))
+    places = label_rows(ax, _pairs(contrasts, "minus"))
     differences = [table[run] - table[reference] for run, reference in _both(contrasts)]
     span = float(np.ptp(pd.concat(differences).dropna())) or 1.0
     for row, values, place in zip(contrasts.itertuples(), differences, places, strict=True):
@@ -47,11 +47,18 @@ def _both(contrasts: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(contrasts["run"], contrasts["reference"], strict=True))
 
 
-def _pairs(contrasts: pd.DataFrame) -> list[str]:
+def _pairs(contrasts: pd.DataFrame, joined: str) -> list[str]:
     """Return the label of each contrast; the reference is named where there are several."""
     if contrasts["reference"].nunique() == 1:
         return [labels.label(run) for run in contrasts["run"]]
-    return [f"{labels.label(run)}\nminus {labels.label(other)}" for run, other in _both(contrasts)]
+    return [
+        f"{labels.label(run)}\n{joined} {labels.label(other)}" for run, other in _both(contrasts)
+    ]
+
+
+def _over(contrasts: pd.DataFrame) -> str:
+    references = set(contrasts["reference"])
+    return f" over {labels.label(references.pop())}" if len(references) == 1 else ""
 
 
 def _beside(ax: Axes, place: float, text: str) -> None:
@@ -78,11 +85,11 @@ def improvement(contrasts: pd.DataFrame) -> Figure:
     one = contrasts["reference"].nunique() == 1
     figure, ax = plt.subplots(figsize=(WIDTH, height(len(contrasts), 0.3 if one else 0.42)))
     ax.axvline(0.5, color=MEASURED, lw=0.9, zorder=0)
-    places = label_rows(ax, _pairs(contrasts))
+    places = label_rows(ax, _pairs(contrasts, "over"))
     for row, place in zip(contrasts.itertuples(), places, strict=True):
         ends = (row.improvement_low, row.improvement_high)
         draw_mean(ax, row.improvement, ends, place + 0.28, look(row.run))
-    ax.set(xlim=(-0.02, 1.02), xlabel="probability of improvement")
+    ax.set(xlim=(-0.02, 1.02), xlabel=f"probability of improvement{_over(contrasts)}")
     return figure
 
 
@@ -147,7 +154,7 @@ def _critical(ax: Axes, length: float, count: int) -> None:
                 color=MEASURED)  # fmt: skip
     ax.text(1 + length / 2, -0.72, f"critical difference {length:.2f}", ha="center", va="bottom",
             fontsize=8.5)  # fmt: skip
-    ax.text(count, -0.72, "average rank, 1 is best", ha="right", va="bottom", fontsize=8.5)
+    ax.text(count + 0.03 * count, 0, "average rank, 1 is best", va="center", fontsize=8.5)
 
 
 @drawn

@@ -79,11 +79,13 @@ def bands_by_modality(
     """
     names = dict.fromkeys(epochs["quantity"])
     modalities = [name.rpartition("/")[2] for name in names if name.startswith(f"{quantity}/")]
+    known = set(zip(epochs["run"], epochs["quantity"], strict=True))
     figure, axes = grid(len(runs), 4 if len(runs) <= 8 else 5, 2.1)
     for ax, run in zip(axes, runs, strict=True):
-        for m, colour in colours(modalities).items():
-            _band(ax, _rows(epochs, f"{quantity}/{m}", run), colour, m)
-        if not modalities:
+        own = [m for m in modalities if (run, f"{quantity}/{m}") in known]
+        for m in own:
+            _band(ax, _rows(epochs, f"{quantity}/{m}", run), colours(modalities)[m], m)
+        if not own:  # it is of no modality, or the run has no such quantity
             _band(ax, _rows(epochs, quantity, run), MEASURED, quantity)
         title_run(ax, run)
     if modalities:

@@ -154,8 +154,10 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def title_run(ax: Axes, run_id: str, width: int = 21) -> None:
-    """Write a run's label above its panel, on two lines where it is longer than ``width``."""
+def title_run(ax: Axes, run_id: str) -> None:
+    """Write a run's label above its panel, on two lines where it is wider than that."""
+    spec = ax.get_subplotspec()
+    width = 105 // (1 if spec is None else spec.get_gridspec().ncols)  # letters
     whole = labels.label(run_id).replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
     ax.set_title(textwrap.fill(whole, width), linespacing=1.05)
 

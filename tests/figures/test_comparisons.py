@@ -56,6 +56,9 @@ def test_chances_have_their_intervals(accuracies: pd.DataFrame, marks: Marks) ->
     points = marks(figure)
     order = np.argsort(-points[:, 1])
     np.testing.assert_allclose(points[order, 0], contrasts["improvement"])
+    assert "boost + OGM-GE\nover OGM-GE" in [
+        label.get_text() for label in figure.axes[0].get_yticklabels()
+    ]
     ends = [c.get_segments()[0][:, 0].tolist() for c in figure.axes[0].collections]
     assert ends == contrasts[["improvement_low", "improvement_high"]].to_numpy().tolist()
 

@@ -67,6 +67,14 @@ def test_a_quantity_of_no_modality_is_drawn_alone(epochs: pd.DataFrame) -> None:
     assert figure.legends == []
 
 
+def test_a_run_of_one_modality_has_one_line(epochs: pd.DataFrame) -> None:
+    one = epochs[(epochs["run"] != "audio_only") | (epochs["quantity"] != "scale/visual")]
+    figure = figures.bands_by_modality(one, "scale", ["baseline", "audio_only"], "scale")
+    assert [len(ax.get_lines()) for ax in figure.axes] == [2, 1]
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said == ["audio", "visual"]
+
+
 def test_a_quantity_that_a_run_lacks_is_said(epochs: pd.DataFrame) -> None:
     for draw in (figures.bands, figures.bands_by_modality):
         with pytest.raises(ValueError, match="'baseline' has no quantity 'period' in the table"):
