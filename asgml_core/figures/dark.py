@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.colors import to_rgba, to_rgba_array
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 #: The page of the book in its dark theme, and the ink upon it.
 PAGE, INK = 0.08, 0.95
@@ -60,8 +60,10 @@ def darkened(figure: Figure) -> Iterator[None]:
 def _artists(figure: Figure) -> list[Artist]:
     """Return all artists once: figures and axes have no colours but their patches'."""
     found = [artist for artist in figure.findobj() if not isinstance(artist, (Figure, Axes))]
-    boxes = (artist.get_bbox_patch() for artist in found if isinstance(artist, Text))
-    return [*found, *(box for box in boxes if box is not None)]
+    texts = [artist for artist in found if isinstance(artist, Text)]
+    beside = [text.get_bbox_patch() for text in texts]
+    beside += [text.arrow_patch for text in texts if isinstance(text, Annotation)]
+    return [*found, *(patch for patch in beside if patch is not None)]
 
 
 def _upon_pictures(figure: Figure) -> set[Artist]:

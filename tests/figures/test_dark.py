@@ -97,6 +97,8 @@ def test_what_is_kept_and_what_data_colour_stays() -> None:
     lines = LineCollection([[(0, 0), (1, 1)]], array=[0.5], cmap="gray")
     ax.add_collection(lines)
     bars = ax.bar([0], [1], color="#D55E00", edgecolor="white")
+    note = ax.annotate("note", (0, 0), (1, 1), bbox={"fc": "white"},
+                       arrowprops={"arrowstyle": "-", "color": "black"})  # fmt: skip
     figure.canvas.draw()
     by_data = lines.get_edgecolor().copy()
     with darkened(figure):
@@ -105,4 +107,7 @@ def test_what_is_kept_and_what_data_colour_stays() -> None:
         np.testing.assert_array_equal(lines.get_edgecolor(), by_data)
         assert bars[0].get_facecolor()[0] == pytest.approx(0xD5 / 255)
         assert bars[0].get_edgecolor() == pytest.approx((PAGE, PAGE, PAGE, 1))
-    assert bars[0].get_edgecolor() == (1, 1, 1, 1)
+        assert note.arrow_patch.get_edgecolor() == pytest.approx((INK, INK, INK, 1))
+        assert note.get_bbox_patch().get_facecolor() == pytest.approx((PAGE, PAGE, PAGE, 1))
+    assert bars[0].get_edgecolor() == note.get_bbox_patch().get_facecolor() == (1, 1, 1, 1)
+    assert note.arrow_patch.get_edgecolor() == (0, 0, 0, 1)
