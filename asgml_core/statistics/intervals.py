@@ -12,6 +12,8 @@ from scipy import special, stats
 from asgml_core.checks import check_between, check_count
 
 RESAMPLES = 9999
+#: Numbers that differ by less than this share of their range, or of their sum, are equal.
+SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def _bca_levels(
 ) -> np.ndarray:
     """Return the two quantiles of the resamples that BCa takes."""
     estimate = statistic(x, axis=0)
-    below = ((drawn < estimate).mean() + (drawn <= estimate).mean()) / 2
+    # The same sum in another order differs in its last bits: such a draw is a tie, half below.
+    same = np.abs(drawn - estimate) <= SAME * np.ptp(drawn)
+    below = ((drawn < estimate) & ~same).mean() + same.mean() / 2
     if not 0 < below < 1:
         raise ValueError(
             f"the statistic of the values, {float(estimate):g}, lies outside all of its resamples, "

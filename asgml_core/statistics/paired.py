@@ -9,14 +9,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from asgml_core.checks import check_between, check_count
-from asgml_core.statistics.intervals import RESAMPLES, Interval, sample
+from asgml_core.statistics.intervals import RESAMPLES, SAME, Interval, sample
 
 #: Up to so many differences all patterns of signs are gone through.
 EXACT = 20
 #: Patterns of signs that are drawn at a time.
 CHUNK = 10_000
-#: Sums that differ by less than this share of the largest possible one are equal.
-SAME = 1e-9
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,10 @@ def power(difference: float, std: float, n: int, level: float = 0.05) -> float:
 
 
 def _chance(effect: float, n: int, level: float) -> float:
+    # The lower tail is the upper one of the opposite effect, which scipy's noncentral t can do: of
+    # its own far lower tail it makes NaN (version 1.17).
     far, edge = np.sqrt(n) * abs(effect), stats.t.ppf(1 - level / 2, n - 1)
-    return float(stats.nct.sf(edge, n - 1, far) + stats.nct.cdf(-edge, n - 1, far))
+    return float(stats.nct.sf(edge, n - 1, far) + stats.nct.sf(edge, n - 1, -far))
 
 
 def seeds_needed(difference: float, std: float, power: float = 0.8, level: float = 0.05) -> int:

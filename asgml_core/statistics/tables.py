@@ -21,7 +21,9 @@ def checked(table: pd.DataFrame) -> pd.DataFrame:
     """
     for what, names in (("run", table.columns), ("seed", table.index)):
         if not names.is_unique:
-            raise ValueError(f"the table has {what} {names[names.duplicated()][0]!r} twice.")
+            raise ValueError(
+                f"the table has {what} {names[names.duplicated()].tolist()[0]!r} twice."
+            )
     if not len(table.columns) or len(table) < 2:
         raise ValueError(
             f"the table has {len(table.columns)} runs and {len(table)} seeds, but a run and two "
