@@ -2,7 +2,7 @@
 # Settings: PYTHON=/path/to/python3.12 chooses the Python, NEED_GB=4 the disk space asked for.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book notebooks test check lint format clean
+.PHONY: help setup book pdf notebooks test check lint format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -10,10 +10,13 @@ help: ## list these targets
 setup: ## make .venv and install the project into it; safe to repeat
 	@sh scripts/setup.sh
 
-book: setup ## run the notebooks on the default data and build the HTML book
+book: setup ## build the HTML book; notebooks that are not current are executed
 	@.venv/bin/asgml book
 
-notebooks: setup ## execute the committed notebooks anew, with their texts and figures
+pdf: setup ## print the whole book to _build/book.pdf; needs Chromium or Chrome
+	@.venv/bin/asgml book --pdf
+
+notebooks: setup ## execute the committed notebooks that are not current, with texts and figures
 	@.venv/bin/asgml notebooks
 
 test: lint ## lint, then run the tests but the slow ones

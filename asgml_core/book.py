@@ -24,8 +24,8 @@ from asgml_core.provenance import code_fingerprint, git_commit, processor_name
 from asgml_core.publishing import Repository, book_config, cited_repository
 
 TIMEOUT = 3600
-#: Folders whose code the pages show, and the file that the changelog's page includes.
-SHOWN = ("examples", "tests/examples")
+#: Folders whose code and pictures the pages show, and the file that the changelog's page includes.
+SHOWN = ("examples", "tests/examples", "figures")
 INCLUDED = "CHANGELOG.md"
 
 

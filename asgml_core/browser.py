@@ -7,11 +7,12 @@ needed. One browser serves many pages.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
-import subprocess
+import signal
 import tempfile
 import time
 from collections.abc import Mapping
@@ -46,6 +47,40 @@ def find_browser() -> str | None:
     return None
 
 
+def _start(program: str, profile: str) -> tuple[int, int, int]:
+    """Start a browser, and return its process, where to write to it and where to read from it."""
+    pipes = (*os.pipe(), *os.pipe())
+    # It reads from its file 3 and writes to its file 4, so ours must have other numbers.
+    theirs_in, ours_in, ours_out, theirs_out = (
+        fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 10) for file in pipes
+    )
+    nothing = [(os.POSIX_SPAWN_OPEN, file, os.devnull, os.O_RDWR, 0) for file in (0, 1, 2)]
+    process = os.posix_spawn(
+        program,
+        [program, *FLAGS, f"--user-data-dir={profile}"],
+        os.environ,
+        file_actions=[
+            *nothing,
+            (os.POSIX_SPAWN_DUP2, theirs_in, 3),
+            (os.POSIX_SPAWN_DUP2, theirs_out, 4),
+        ],
+    )
+    for file in (*pipes, theirs_in, theirs_out):
+        os.close(file)
+    return process, ours_in, ours_out
+
+
+def _end(process: int) -> None:
+    """Wait until a browser has ended, and end it if it does not."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if os.waitpid(process, os.WNOHANG)[0]:
+            return
+        time.sleep(0.02)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
 class Browser:
     """A headless browser, as a context.
 
@@ -60,19 +95,7 @@ class Browser:
                 "no Chromium or Chrome was found; install one, or name it in ASGML_BROWSER."
             )
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        theirs_in, self._in = os.pipe()
-        self._out, theirs_out = os.pipe()
-        # The browser reads from file 3 and writes to file 4.
-        shell = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
-        self._process = subprocess.Popen(
-            ["sh", "-c", shell, found, *FLAGS, f"--user-data-dir={self._folder.name}"],
-            pass_fds=(theirs_in, theirs_out),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
+        self._process, self._in, self._out = _start(found, self._folder.name)
         self._buffer = b""
         self._last = 0
         self._events: list[dict[str, Any]] = []
@@ -87,11 +110,7 @@ class Browser:
         trace: TracebackType | None,
     ) -> None:
         os.close(self._in)  # the browser ends with its pipe
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        _end(self._process)
         os.close(self._out)
         self._folder.cleanup()
 
@@ -218,7 +237,9 @@ class Page:
             self._session, "Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"
         ):
             if "exceptionDetails" in event:
-                found.append(str(event["exceptionDetails"].get("text")))
+                details = event["exceptionDetails"]
+                said = details.get("exception", {}).get("description", details["text"])
+                found.append(f"{said} {details.get('url', '')}")
             elif event.get("type") == "error":
                 found.append(str([given.get("value") for given in event["args"]]))
             elif event.get("entry", {}).get("level") == "error":

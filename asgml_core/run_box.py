@@ -61,7 +61,17 @@ def _add(app: Any, page: str, source: list[str]) -> None:
     source[0] = json.dumps(content)
 
 
+def _leave_out(app: Any, page: str, template: str, context: dict[str, Any], tree: object) -> None:
+    """Leave out the script of sphinx-thebe, which is not used and is put on each page twice."""
+    scripts = context.get("script_files", [])
+    bodies = [getattr(script, "attributes", {}).get("body") or "" for script in scripts]
+    scripts[:] = [
+        script for script, body in zip(scripts, bodies, strict=True) if "THEBE" not in body
+    ]
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Connect the box to Sphinx."""
     app.connect("source-read", _add)
+    app.connect("html-page-context", _leave_out, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,7 +14,7 @@ LOOK = """
     const root = document.documentElement;
     if (root.scrollWidth > window.innerWidth)
         said.push(`the page is ${root.scrollWidth} wide in a window of ${window.innerWidth}`);
-    const article = document.querySelector("article.bd-article");
+    const article = document.querySelector("article.bd-article, main");
     for (const picture of article.querySelectorAll("img")) {
         const box = picture.getBoundingClientRect();
         if (picture.checkVisibility() && (!picture.complete || !picture.naturalWidth))
@@ -34,7 +34,7 @@ LOOK = """
         if (seen.has(part) || !walker.currentNode.data.trim()) continue;
         seen.add(part);
         if (!part.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-        if (part.closest("svg, mjx-assistive-mml, .sr-only, script, style")) continue;
+        if (part.closest("svg, [class*=kbd], mjx-assistive-mml, .sr-only, script, style")) continue;
         const style = getComputedStyle(part), size = parseFloat(style.fontSize);
         const large = size >= 24 || (size >= 18.6 && Number(style.fontWeight) >= 700);
         const behind = background(part), front = over(colour(style.color), behind);
