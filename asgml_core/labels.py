@@ -62,7 +62,7 @@ def label(run_id: str) -> str:
 
 @cache
 def family(run_id: str) -> str:
-    """Return which of :data:`FAMILIES` a run is of, else ``"other"``.
+    """Return which of :data:`asgml_core.labels.FAMILIES` a run is of, else ``"other"``.
 
     A run whose name begins with that of another run, or of a family, is of the same family.
     """

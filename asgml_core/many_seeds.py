@@ -167,7 +167,7 @@ def chosen(tuning: pd.DataFrame) -> pd.DataFrame:
         tuning: ``run``, ``seed`` and ``valid_accuracy`` of every setting.
 
     Returns:
-        By the family's run: ``chosen`` and ``as_published``, names of runs, the mean accuracy on
+        By the family's run ``chosen`` and ``as_published``, names of runs, the mean accuracy on
         validation of both, and their ``difference``.
 
     Raises:

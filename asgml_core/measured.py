@@ -88,17 +88,17 @@ class Measured:
 
     @property
     def selection(self) -> str:
-        """Which epoch counts: ``"validation"``, or ``"last"`` without a validation part."""
+        """Which epoch counts, ``"validation"``, or ``"last"`` without a validation part."""
         return "validation" if "validation" in self.runs else "last"
 
     @cached_property
     def accuracies(self) -> pd.DataFrame:
-        """Test accuracy in per cent: a row a seed, a column a run."""
+        """Test accuracy in per cent, a row a seed, a column a run."""
         return tables.wide(self.runs, self.selection)
 
     @cached_property
     def items(self) -> dict[str, np.ndarray]:
-        """By run, what it got right: ``(seeds, items)``, NaN where the seed has other items."""
+        """By run, what it got right, ``(seeds, items)``, NaN where the seed has other items."""
         return tables.by_item(self.tested, self.right)
 
 

@@ -42,7 +42,7 @@ class SavedFigure:
 
     @property
     def alt(self) -> str:
-        """What the figure says instead of the picture: its caption, else its titles and labels."""
+        """What the figure says instead of the picture, its caption, else its titles and labels."""
         return self.caption or _titles_and_labels(self.figure)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def summarise(table: pd.DataFrame, level: float = 0.95, seed: int = 0) -> pd.Dat
         seed: of the resampling.
 
     Returns:
-        By run: ``n``, ``mean``, ``std`` (of the sample), ``low`` and ``high`` (Student's t),
+        By run ``n``, ``mean``, ``std`` (of the sample), ``low`` and ``high`` (Student's t),
         ``bca_low`` and ``bca_high``, ``min`` and ``max``.
 
     Raises:
@@ -93,7 +93,7 @@ def contrasts(
         seed: of the resampling.
 
     Returns:
-        A row a pair: ``run``, ``reference``, ``n``, ``difference``, ``std`` of the differences,
+        A row a pair with ``run``, ``reference``, ``n``, ``difference``, ``std`` of the differences,
         ``low`` and ``high`` (Student's t), ``bca_low`` and ``bca_high``, ``p`` of
         :func:`sign_flip` with its ``floor``, ``p_holm``, and ``improvement`` with
         ``improvement_low`` and ``improvement_high``, of :func:`probability_of_improvement`.

@@ -19,7 +19,7 @@ def beside_published(accuracies: pd.DataFrame) -> pd.DataFrame:
         accuracies: in per cent, a row a seed, a column a run.
 
     Returns:
-        By run of the study's table, in its order: ``mean``, ``std``, ``gain`` with ``low`` and
+        By run of the study's table, in its order, ``mean``, ``std``, ``gain`` with ``low`` and
         ``high`` of its 95 % t interval over seeds, and ``published`` of each.
     """
     published = _published()
@@ -116,7 +116,7 @@ def selection_gain(measured: pd.DataFrame) -> pd.DataFrame:
         measured: of :func:`asgml_core.tables.many_seeds`.
 
     Returns:
-        By run, and over all runs: best on test less validation, and less last.
+        By run, and over all runs, best on test less validation, and less last.
     """
     rows = {}
     groups = [*measured.groupby("run", sort=False), ("all runs", measured)]
@@ -159,7 +159,7 @@ def interaction(more: pd.DataFrame, less: pd.DataFrame, pairs: Pairs) -> pd.Data
         pairs: of a run and what it is compared with.
 
     Returns:
-        By pair: the difference on both data, and ``larger by`` with its 95 % t interval over seeds
+        By pair the difference on both data, and ``larger by`` with its 95 % t interval over seeds
         and its exact sign-flip p, adjusted by Holm over the pairs.
 
     Raises:
@@ -194,7 +194,7 @@ def spreads(accuracies: pd.DataFrame, pairs: Pairs, seed: int = 0) -> pd.DataFra
         seed: of the resampling.
 
     Returns:
-        By pair: ``std`` of both, ``ratio`` of the reference's to the run's (above 1 where the run
+        By pair ``std`` of both, ``ratio`` of the reference's to the run's (above 1 where the run
         is steadier) with its bootstrap interval, and ``p``.
     """
     rows = {}

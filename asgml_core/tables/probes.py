@@ -58,7 +58,7 @@ def gaps(record: RunRecord) -> pd.DataFrame:
     """Return the utilization gap of each epoch, as a run guided by probes saw it and as it was.
 
     Returns:
-        By epoch: ``running mean``, the gap that the method used at the end of the epoch; ``without
+        By epoch ``running mean``, the gap that the method used at the end of the epoch; ``without
         its start``, divided by ``1 - .9^n`` after n readings, because the mean starts at 0;
         ``probes on test``, that of the same probes on the test part.
     """

@@ -172,7 +172,7 @@ def spread_chances(
         seed: of the draws.
 
     Returns:
-        The share of tables in which the ratio is reached: by a pair named in advance, the larger
+        The share of tables in which the ratio is reached by a pair named in advance, the larger
         one named, too; by such a pair either way; by one method named in advance over the
         steadiest of the others; by the least over the most steady of all.
     """
@@ -282,7 +282,7 @@ def later_pairs(run: str, reference: str) -> pd.DataFrame:
     """Return the paired differences of two methods in every setting that has both, by seed.
 
     Args:
-        run: such as :data:`asgml_core.published.COMBINATION`.
+        run: such as ``asgml_core.published.COMBINATION``.
         reference: what it is compared with.
 
     Returns:
@@ -304,7 +304,7 @@ def later_tests(pairs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         level: of Student's interval.
 
     Returns:
-        By setting: in how many seeds the difference is above 0, its mean, sample deviation and
+        By setting, in how many seeds the difference is above 0, its mean, sample deviation and
         interval, the exact sign-flip p, and that adjusted by Holm.
     """
     rows = {}

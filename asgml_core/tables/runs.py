@@ -168,7 +168,7 @@ def strengths(records: Sequence[RunRecord], method: str, option: str = "alpha") 
         option: the name of its strength.
 
     Returns:
-        By strength, in per cent: the measured accuracy with its binomial error, its change from the
+        By strength, in per cent, the measured accuracy with its binomial error, its change from the
         strength before with the error over test items, and the same of the published accuracies,
         whose item-by-item error is not known.
     """

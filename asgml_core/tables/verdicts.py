@@ -31,7 +31,7 @@ def claims(runs: Runs) -> pd.DataFrame:
     in this file.
 
     Args:
-        runs: by name, all of :data:`JUDGED_BY`.
+        runs: by name, all of :data:`asgml_core.tables.verdicts.JUDGED_BY`.
     """
     rows = []
     for claim, judge in _CLAIMS.items():
