@@ -87,6 +87,9 @@ def test_draws_without_spread_reach_the_ends() -> None:
     one_off, spread = [0.1, 0.1, 0.1, 0.1, 0.2], [0.1, 0.2, 0.3, 0.4, 0.6]
     assert spread_ratio(one_off, spread).low == 0
     assert spread_ratio(spread, one_off).high == np.inf
+    # numpy's deviation of five times .11 is not 0, but some 1e-17.
+    assert np.full(5, 0.11).std() > 0
+    assert spread_ratio(spread, [0.11, 0.11, 0.11, 0.11, 0.2]).high == np.inf
     both = spread_ratio(one_off, one_off)
     assert (both.low, both.high) == (0, np.inf)
 
