@@ -153,13 +153,14 @@ def test_the_page_cites_as_the_citation_file_says() -> None:
 
 
 def test_the_entry_is_bibtex(tmp_path: Path) -> None:
-    from pybtex.database import parse_string
-
+    database = pytest.importorskip("pybtex.database", reason="sphinxcontrib-bibtex brings pybtex")
     (tmp_path / "CITATION.cff").write_text(
         "authors:\n  - given-names: Ada\n    family-names: Lovelace\n  - name: A group\n"
         "title: A title\nversion: 1.2.0\nlicense: MIT\nrepository-code: https://a.org/b/c\n"
     )
-    entry = parse_string(publishing.citation_bibtex(tmp_path, "1843"), "bibtex").entries.values()
+    entry = database.parse_string(
+        publishing.citation_bibtex(tmp_path, "1843"), "bibtex"
+    ).entries.values()
     (said,) = entry
     assert said.fields["title"] == "{A title}"
     assert said.fields["url"] == "https://a.org/b/c"
