@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from asgml_core import statistics, study
+from asgml_core import labels, statistics, study
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -230,3 +230,19 @@ def encoder_means(measured: pd.DataFrame) -> pd.DataFrame:
                 row |= {m: found.estimate, f"{m}, low": found.low, f"{m}, high": found.high}
         rows[str(run)] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
+
+
+def labelled(table: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return a table with the names that people have for its runs, and pairs as differences.
+
+    Args:
+        table: by ``run``, or by ``run`` and ``reference``, as an index or as columns.
+        columns: those to be kept; ``None`` is all.
+    """
+    rows = table if "run" in table else table.reset_index()
+    names = [labels.label(run) for run in rows["run"]]
+    if "reference" in rows:
+        others = [labels.label(run) for run in rows["reference"]]
+        names = [f"{name} \u2212 {other}" for name, other in zip(names, others, strict=True)]
+    rest = rows.drop(columns=["run", "reference"], errors="ignore").set_axis(names, axis=0)
+    return rest if columns is None else rest[list(columns)]
