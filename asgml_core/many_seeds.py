@@ -186,11 +186,16 @@ def chosen(tuning: pd.DataFrame) -> pd.DataFrame:
         rows[family.run] = {
             "chosen": best,
             "as_published": usual,
+            "setting": _in_words(settings(family)[best]),
             "valid_accuracy": means[best],
             "as_published_valid_accuracy": means[usual],
             "difference": means[best] - means[usual],
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("family")
+
+
+def _in_words(setting: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in setting.items())
 
 
 def tuned(runs: pd.DataFrame, again: pd.DataFrame, tuning: pd.DataFrame) -> pd.DataFrame:
