@@ -211,7 +211,7 @@ figures.save(curve, "06_published/power", caption)
 # ## "6.5 times lower variance"
 #
 # The log divides 1.42 by .22. Both are standard deviations, so 6.5 is a ratio of *deviations*. Recomputed
-# it is 6.3. The variance is its square: 40 times lower. The log sold itself short.
+# it is 6.3. The variance is its square, so 40 times lower.
 #
 # How well do five seeds know a ratio of deviations? Badly. `F low` and `F high` hold if accuracies are
 # normal; `low` and `high` are the bootstrap's. The two `p` ask whether the spreads are equal: the F
@@ -299,7 +299,7 @@ tables.shown(tables.same_seed())
 # Against its own seed, every setting is .49 points better than printed. v1 is still worse than the
 # baseline in all nine settings, and the more throttling the worse: that result stands
 # ({doc}`03_v1_throttle`). But its best setting is only three clips below, and v2 looks better than the log
-# thought. This time the mix-up harmed the author's own method.
+# thought. Here the mixed comparison made the author's own methods look worse than they were.
 #
 # Elsewhere it helped. The log says that 62.50 % for boost + OGM-GE at seed 42 "matches" OGM-GE at 62.47 %.
 # That is a mean again; at seed 42 OGM-GE has 63.98 %, so the combination is 11 clips *behind*.
