@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -19,8 +20,6 @@ from asgml_core.real_data import RealData
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-#: Which of them nbval runs in `make test`; test_readme runs 04 there, and `make check` runs all.
-QUICK = ("01_data", "02_diagnosis", "real_data")
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 GIVEN = {"seed": 1, "dataset": "synth", "profile": None, "epochs": 2, "_": 0, "In": [], "ast": ast}
 
@@ -110,7 +109,8 @@ def test_it_is_executed_in_order_and_without_errors(path: Path) -> None:
     code = cells(path, "code")
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not [o for cell in code for o in cell.outputs if o.output_type == "error"]
-    assert any(o.get("data", {}).get("image/png") for cell in code for o in cell.outputs)
+    shown = {kind for cell in code for o in cell.outputs for kind in o.get("data", {})}
+    assert shown & {"image/png", "text/html"}
 
 
 @by_name
@@ -165,6 +165,28 @@ def test_papermill_runs_04_from_the_root_and_from_inside_book(folder: str, tmp_p
     assert (tmp_path / "outputs" / "sweep" / "boost_ogm_seed5" / "record.json").is_file()
 
 
+@pytest.mark.slow  # nbval runs the same parameters, and test_readme runs 04 by papermill
+@by_name
+def test_papermill_runs_it_with_the_profile_smoke(path: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "papermill", f"book/{path.name}", str(tmp_path / "out.ipynb"),
+        "--no-progress-bar", "-p", "profile", "smoke",
+    ]  # fmt: skip
+    environment = {**os.environ, "ASGML_OUTPUTS": str(tmp_path), "ASGML_FIGURES": str(tmp_path)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@by_name
+def test_it_takes_the_profile_smoke(path: Path) -> None:
+    assert "profile" in read_notebook(path).parameters
+    file = ROOT / "params" / path.stem / "smoke.yaml"
+    if file.is_file():
+        assert yaml.safe_load(file.read_text())["profile"] == "smoke"
+
+
 @pytest.mark.parametrize("folder", [".", "book"])
 def test_papermill_stops_at_a_misspelt_parameter(folder: str, tmp_path: Path) -> None:
     done = papermill(folder, tmp_path, "-p", "sed", "5")
@@ -173,21 +195,13 @@ def test_papermill_stops_at_a_misspelt_parameter(folder: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("way", ["smoke", pytest.param("full", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(p, marks=[] if p.stem in QUICK else [pytest.mark.slow], id=p.stem)
-        for p in NOTEBOOKS
-    ],
-)
+@by_name
 def test_nbval_finds_the_same_outputs(path: Path, way: str, tmp_path: Path) -> None:
     """Run the notebook anew, from nothing; cells tagged NBVAL_CHECK_OUTPUT must say the same.
 
-    A notebook of runs is run with its smoke parameters: what is tagged does not depend on epochs.
+    A notebook of runs is run with its smoke parameters: what is tagged does not depend on them.
     ``make check`` runs all of them as they are, too.
     """
-    import os
-
     notebook = _copied(path, tmp_path / "project", way)
     command = [
         sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", "-q",
@@ -201,10 +215,13 @@ def test_nbval_finds_the_same_outputs(path: Path, way: str, tmp_path: Path) -> N
 
 
 def _copied(path: Path, project: Path, way: str) -> Path:
-    """Copy a notebook into a project that has the measured tables; for smoke, change parameters."""
+    """Copy a notebook into a project that has the other pages; for smoke, change parameters."""
     (project / "book").mkdir(parents=True)
-    (project / "_config.yml").symlink_to(ROOT / "_config.yml")
-    (project / "book" / "results").symlink_to(ROOT / "book" / "results")
+    for name in ("_config.yml", "requirements.lock"):
+        (project / name).symlink_to(ROOT / name)
+    for other in (ROOT / "book").iterdir():
+        if other != path:
+            (project / "book" / other.name).symlink_to(other)
     notebook = nbformat.read(path, as_version=4)
     file = ROOT / "params" / path.stem / f"{way}.yaml"
     given = yaml.safe_load(file.read_text()) if file.is_file() else {}

@@ -20,11 +20,11 @@ MODULES = sorted(
     path for folder in ("asgml_core", "examples") for path in (ROOT / folder).rglob("*.py")
 )
 #: American in codespell's list, and British too in another sense, or the name of a thing: PyTorch's
-#: optimizer, the study's utilization gap, OGM-GE's generalization enhancement.
+#: optimizer, the study's utilization gap, OGM-GE's generalization enhancement, Lightning's manual optimization.
 BOTH = {
     "check", "checks", "license", "licensed", "meter", "practice", "program", "programs", "story",
     "tire", "gray", "disk", "disks", "optimizer", "optimizers", "utilization",
-    "generalization",
+    "generalization", "math", "optimization",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def words_of(text: str) -> Iterator[str]:
     """Give the words of prose: no code, no links, no directives' options."""
     for pattern in (r"```.*?```", r"`[^`]*`", r"\$[^$]*\$", r"\]\([^)]*\)", r"^:[\w-]+:.*$"):
         text = re.sub(pattern, " ", text, flags=re.DOTALL | re.MULTILINE)
-    for word in re.findall(r"[A-Za-z]+", text):
+    for word in re.findall(r"(?<![\w.])[A-Za-z]+(?!\w|\.\w)", text):
         yield word.lower()
 
 
