@@ -20,7 +20,8 @@ MODULES = sorted(
     path for folder in ("asgml_core", "examples") for path in (ROOT / folder).rglob("*.py")
 )
 #: American in codespell's list, and British too in another sense, or the name of a thing: PyTorch's
-#: optimizer, the study's utilization gap, OGM-GE's generalization enhancement, Lightning's manual optimization.
+#: optimizer, the study's utilization gap, OGM-GE's generalization enhancement, Lightning's manual
+#: optimization.
 BOTH = {
     "check", "checks", "license", "licensed", "meter", "practice", "program", "programs", "story",
     "tire", "gray", "disk", "disks", "optimizer", "optimizers", "utilization",
