@@ -29,19 +29,19 @@ def add_book_parser(commands: Any) -> None:
 
 def _book(parsed: argparse.Namespace) -> None:
     if parsed.pdf:
-        from asgml_core.book_pdf import print_book
+        from asgml_core.book.printing import print_book
 
         _refuse_buttons(parsed)
         print(f"The book is at {print_book(again=parsed.again)}")
         return
-    from asgml_core import book
+    from asgml_core.book import building
 
-    page = book.build(repository=_repository(parsed), again=parsed.again)
+    page = building.build(repository=_repository(parsed), again=parsed.again)
     print(f"The book is at {page}")
 
 
 def _repository(parsed: argparse.Namespace) -> Any:
-    from asgml_core.publishing import Repository
+    from asgml_core.book.publishing import Repository
 
     if parsed.repository is None:
         if parsed.hub is not None:

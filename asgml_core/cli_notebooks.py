@@ -95,7 +95,7 @@ def _notebooks(parsed: argparse.Namespace) -> None:
 
 
 def _refresh(parsed: argparse.Namespace) -> None:
-    from asgml_core import book
+    from asgml_core.book import building
 
     usual = {"engine": "local", "call": _notebooks, "again": parsed.again}
     others = [name for name, value in vars(parsed).items() if value and value != usual.get(name)]
@@ -104,7 +104,7 @@ def _refresh(parsed: argparse.Namespace) -> None:
             f"{', '.join(others)}: options need the name of a notebook; without one, the book's "
             "notebooks are renewed, in place."
         )
-    for path in book.refresh(again=parsed.again):
+    for path in building.refresh(again=parsed.again):
         print(path)
 
 

@@ -9,6 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from asgml_core.publishing import sphinx_settings  # noqa: E402
+from asgml_core.book.publishing import sphinx_settings  # noqa: E402
 
 globals().update(sphinx_settings(ROOT))

@@ -28,7 +28,8 @@ folder: str = None  # not used here
 profile: str = None  # not used here; it is accepted so that one command serves all
 
 # %%
-from asgml_core import about, tables
+from asgml_core import tables
+from asgml_core.book import about
 from asgml_core.notebooks import Reading, settings
 
 chosen = settings(globals(), Reading)

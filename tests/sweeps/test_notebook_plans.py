@@ -231,7 +231,7 @@ def test_the_command_plans_refuses_and_shows(
 def test_the_command_without_a_name_renews_the_book(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("asgml_core.book.refresh", lambda: [Path("book/01.ipynb")])
+    monkeypatch.setattr("asgml_core.book.building.refresh", lambda again: [Path("book/01.ipynb")])
     assert main(["notebooks"]) == 0
     assert capsys.readouterr().out == "book/01.ipynb\n"
 

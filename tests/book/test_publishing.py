@@ -13,12 +13,13 @@ import nbformat
 import pytest
 import yaml
 
-from asgml_core import about, pages, publishing, results, run_box
+from asgml_core import results
+from asgml_core.book import about, pages, publishing, run_box
 from asgml_core.cli import main
-from asgml_core.pages import PageError
-from asgml_core.publishing import PublishingError, Repository
+from asgml_core.book.pages import PageError
+from asgml_core.book.publishing import PublishingError, Repository
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
 #: Tables that no page reads: they hold the rows behind a summary that a page shows.
 BEHIND = {

@@ -15,7 +15,7 @@ from PIL import Image
 
 from asgml_core.figures import pages
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHAPTERS = (
     "add_a_method", "ave", "cremad", "data_overview", "grid", "kinetics_sounds", "methods", "mosei",
     "sweeps", "use_it",

@@ -10,10 +10,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from asgml_core import book, executed, imports, pages
-from asgml_core.book import BookError
+from asgml_core import imports
+from asgml_core.book import building, executed, pages
+from asgml_core.book.building import BookError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CODE = 'from asgml_core import results\nprint(results.read("small").shape, open("n").read())'
 
 
@@ -32,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "book" / "scripts" / "one.py").write_text(
         f"# %% [markdown]\n# # One\n\n# %%\n{CODE}\n"
     )
-    assert book.refresh(folder) == [folder / "book" / "one.ipynb"]
+    assert building.refresh(folder) == [folder / "book" / "one.ipynb"]
     return folder
 
 
@@ -61,11 +62,11 @@ def test_a_stored_notebook_is_taken_as_it_is(notebook: Path, tmp_path: Path) -> 
     assert set(pages.metadata(notebook)) == {"key", "commit", "device", "finished", "wall_time"}
     (tmp_path / "book" / "n").write_text("second")
     target = tmp_path / "target.ipynb"
-    book._execute_into(notebook, tmp_path / "_build", target)
+    building._execute_into(notebook, tmp_path / "_build", target)
     assert said(target) == "(1, 2) first"
-    book._execute_into(notebook, tmp_path / "_build", target, again=True)
+    building._execute_into(notebook, tmp_path / "_build", target, again=True)
     assert said(target) == "(1, 2) second"
-    assert book.refresh(tmp_path) == []
+    assert building.refresh(tmp_path) == []
 
 
 def test_prose_does_not_count_and_comes_through(notebook: Path, tmp_path: Path) -> None:
@@ -74,12 +75,12 @@ def test_prose_does_not_count_and_comes_through(notebook: Path, tmp_path: Path) 
     change(notebook, "code", CODE.replace("shape", "shape[::-1]"))
     assert not executed.fits(notebook)
     target = tmp_path / "target.ipynb"
-    book._execute_into(notebook, tmp_path / "_build", target)
+    building._execute_into(notebook, tmp_path / "_build", target)
     assert said(target) == "(2, 1) first"
     # Executed once; later prose is joined to those outputs.
     (tmp_path / "book" / "n").write_text("second")
     change(notebook, "markdown", "# A third title")
-    book._execute_into(notebook, tmp_path / "_build", target)
+    building._execute_into(notebook, tmp_path / "_build", target)
     assert said(target) == "(2, 1) first"
     assert pages.title(target) == "A third title"
 
@@ -133,7 +134,7 @@ def test_names_lead_to_their_modules_through_packages() -> None:
 def test_a_notebook_that_fails_is_named(notebook: Path, tmp_path: Path) -> None:
     (tmp_path / "book" / "results" / "small.csv").write_text("")
     with pytest.raises(BookError, match=r"one\.ipynb failed:(.|\n)*is empty"):
-        book.refresh(tmp_path)
+        building.refresh(tmp_path)
 
 
 def test_the_key_is_noted_in_the_notebook_alone(notebook: Path) -> None:

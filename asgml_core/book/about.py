@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from asgml_core import __version__, pages, results
+from asgml_core import __version__, results
+from asgml_core.book import pages
 from asgml_core.paths import project_root
 from asgml_core.provenance import processor_name
 

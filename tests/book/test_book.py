@@ -13,13 +13,14 @@ import nbformat
 import pytest
 from page_checks import LOOK, WIDTHS, look
 
-from asgml_core import book, executed, pages, results
-from asgml_core.book import BookError
-from asgml_core.book_pdf import page_numbers, print_book
-from asgml_core.browser import Browser, BrowserError, Page, find_browser
+from asgml_core import results
+from asgml_core.book import building, executed, pages
+from asgml_core.book.building import BookError
+from asgml_core.book.printing import page_numbers, print_book
+from asgml_core.book.browser import Browser, BrowserError, Page, find_browser
 from asgml_core.cli import main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine")
 
 
@@ -53,7 +54,7 @@ def html(project: Path) -> Path:
         else:
             shutil.copyfile(stored, done / stored.name)
             (done / f"{stored.stem}.key").write_text(executed.key_of(stored))
-    return book.build(project).parent
+    return building.build(project).parent
 
 
 def forget(notebook: Path) -> None:
@@ -134,7 +135,7 @@ def test_a_notebook_is_executed_once(html: Path, project: Path) -> None:
         assert any(outputs)
     before = {path: path.stat().st_mtime_ns for path in done.iterdir()}
     for stored in (project / "book").glob("*.ipynb"):
-        book._execute_into(stored, project / "_build", project / "_build" / "again.ipynb")
+        building._execute_into(stored, project / "_build", project / "_build" / "again.ipynb")
     assert {path: path.stat().st_mtime_ns for path in done.iterdir()} == before
 
 
@@ -143,7 +144,7 @@ def test_a_build_executes_the_runs_too(project: Path, tmp_path: Path) -> None:
     """From nothing, on the defaults: the numbers are those of the stored pages."""
     for name in ("04_v2_boost", "real_data"):
         target = tmp_path / f"{name}.ipynb"
-        book._execute_into(project / "book" / target.name, tmp_path, target)
+        building._execute_into(project / "book" / target.name, tmp_path, target)
         cells = nbformat.read(target, 4).cells
         assert any("image/png" in str(cell.get("outputs")) for cell in cells)
     text = (tmp_path / "04_v2_boost.ipynb").read_text()
@@ -160,7 +161,7 @@ def test_committed_tables_have_their_provenance() -> None:
 
 def test_a_folder_without_a_book_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BookError, match=r"has no _config\.yml"):
-        book.build(tmp_path)
+        building.build(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asgml_core.browser import Page
+from asgml_core.book.browser import Page
 
 WIDTHS = {"wide": (1440, 900), "narrow": (390, 844)}
 

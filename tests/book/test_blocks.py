@@ -16,9 +16,9 @@ from asgml_core.cli import _parser, main
 from asgml_core.datasets import SOURCES
 from asgml_core.grids import grid_of
 from asgml_core.notebook_files import read_notebook
-from asgml_core.pages import listed, prose
+from asgml_core.book.pages import listed, prose
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *listed(ROOT / "book")]
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-from asgml_core import pages
+from asgml_core.book import pages
 from asgml_core.imports import PACKAGE, needed_files, used_modules
 from asgml_core.provenance import code_fingerprint, code_hash
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from asgml_core.pages import listed, prose
+from asgml_core.book.pages import listed, prose
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TEXTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *listed(ROOT / "book")]
 MODULES = sorted(
     path for folder in ("asgml_core", "examples") for path in (ROOT / folder).rglob("*.py")
