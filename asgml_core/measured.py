@@ -20,7 +20,7 @@ from asgml_core.profiles import PROFILES
 from asgml_core.records import RunRecord
 
 #: Seeds of a trial, which has no committed table.
-FEW = (0, 1)
+FEW = (0, 1, 2)
 #: With which parameters the committed tables were made; see :attr:`Chosen.table`.
 _COMMITTED = (None, None, "cpu", "fp32", "eager", "honest")
 
@@ -111,7 +111,7 @@ class Chosen(Settings):
         profile: such as ``"grid"``, ``"smoke"`` or ``"cremad"``.
         seed: of the resampling.
         seeds: of the runs, such as ``"0-19"``; ``None`` reads the committed table if there is one,
-            and is two seeds else.
+            and is three seeds else.
         measure: run everything, also where there is a committed table.
         protocol: ``"honest"`` or ``"paper"``; only what is run has another than ``"honest"``.
     """

@@ -106,17 +106,16 @@ def selections(curve: pd.DataFrame) -> Figure:
 
     Args:
         curve: columns ``epoch``, ``valid_accuracy`` and ``test_accuracy``, from 0 to 1, as in a
-            record's epochs.
+            record's epochs; NaN where there is no validation part.
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 3.2))
-    epochs, test = curve["epoch"], 100 * curve["test_accuracy"]
-    ax.plot(epochs, 100 * curve["valid_accuracy"], lw=1.1, color=PUBLISHED, label="validation part")
+    epochs, test, valid = (curve[c] for c in ("epoch", "test_accuracy", "valid_accuracy"))
+    chosen = {"last": ("s", curve.index[-1]), "best on test": ("D", test.idxmax())}
+    if valid.notna().any():
+        ax.plot(epochs, 100 * valid, lw=1.1, color=PUBLISHED, label="validation part")
+        chosen = {"best on validation": ("o", valid.idxmax()), **chosen}  # the earliest of equals
+    test = 100 * test
     ax.plot(epochs, test, lw=1.5, color=MEASURED, label="test part")
-    chosen = {  # the earliest of equals
-        "best on validation": ("o", curve["valid_accuracy"].idxmax()),
-        "last": ("s", curve.index[-1]),
-        "best on test": ("D", curve["test_accuracy"].idxmax()),
-    }
     at = {name: (epochs[row], test[row]) for name, (_, row) in chosen.items()}
     for name, (marker, row) in chosen.items():
         ax.plot(epochs[row], test[row], marker, ms=7, mfc="white", mew=1.6, color=MEASURED,

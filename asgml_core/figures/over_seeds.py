@@ -79,8 +79,9 @@ def selection_gain(table: pd.DataFrame) -> Figure:
     """Draw what choosing the epoch on the test part adds, seed by seed, with means.
 
     Args:
-        table: columns ``run``, ``seed``, ``validation``, ``last`` and ``best_on_test``, from 0 to
-            1, as of :func:`asgml_core.tables.many_seeds`; a row a run of one seed.
+        table: columns ``run``, ``seed``, ``validation`` if there is such a part, ``last`` and
+            ``best_on_test``, from 0 to 1, as of :func:`asgml_core.tables.many_seeds`; a row a run
+            of one seed.
 
     Raises:
         ValueError: when the accuracies are not from 0 to 1.
@@ -89,8 +90,11 @@ def selection_gain(table: pd.DataFrame) -> Figure:
     if highest > 1:
         raise ValueError(f"best_on_test reaches {highest:g}, but accuracies are from 0 to 1 here.")
     runs = list(dict.fromkeys(table["run"]))
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, height(len(runs))), sharex=True, sharey=True)
-    for ax, (selection, title) in zip(axes, _GAINS.items(), strict=True):
+    there = {selection: title for selection, title in _GAINS.items() if selection in table}
+    figure, axes = plt.subplots(
+        1, len(there), figsize=(WIDTH, height(len(runs))), sharex=True, sharey=True, squeeze=False
+    )
+    for ax, (selection, title) in zip(axes[0], there.items(), strict=True):
         gains = table.assign(gain=100 * (table["best_on_test"] - table[selection]))
         ax.axvline(0, color=LINE, lw=0.9, zorder=0)
         _rows(ax, gains.pivot(index="seed", columns="run", values="gain")[runs])

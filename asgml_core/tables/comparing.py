@@ -122,7 +122,7 @@ def selection_gain(measured: pd.DataFrame) -> pd.DataFrame:
     groups = [*measured.groupby("run", sort=False), ("all runs", measured)]
     for run, of_run in groups:
         row = {}
-        for selection in ("validation", "last"):
+        for selection in (s for s in ("validation", "last") if s in measured):
             gain = 100 * (of_run["best_on_test"] - of_run[selection])
             by_seed = gain.groupby(of_run["seed"]).mean()  # runs of a seed share their items
             found = statistics.mean_interval(by_seed.to_numpy())
@@ -195,20 +195,18 @@ def spreads(accuracies: pd.DataFrame, pairs: Pairs, seed: int = 0) -> pd.DataFra
 
     Returns:
         By pair ``std`` of both, ``ratio`` of the reference's to the run's (above 1 where the run
-        is steadier) with its bootstrap interval, and ``p``.
+        is steadier) with its bootstrap interval, and ``p``; the deviations alone where all seeds
+        of a run are equal, as they can be in a trial.
     """
     rows = {}
     for run, reference in pairs:
         ours, theirs = accuracies[run].to_numpy(), accuracies[reference].to_numpy()
-        ratio = statistics.spread_ratio(theirs, ours, seed=seed)
-        rows[run, reference] = {
-            "std": ours.std(ddof=1),
-            "std of reference": theirs.std(ddof=1),
-            "ratio": ratio.estimate,
-            "low": ratio.low,
-            "high": ratio.high,
-            "p": statistics.brown_forsythe(ours, theirs).p,
-        }
+        row = {"std": ours.std(ddof=1), "std of reference": theirs.std(ddof=1)}
+        if min(np.ptp(ours), np.ptp(theirs)) > 0:
+            ratio = statistics.spread_ratio(theirs, ours, seed=seed)
+            row |= {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
+            row["p"] = statistics.brown_forsythe(ours, theirs).p
+        rows[run, reference] = row
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["run", "reference"])
     return table

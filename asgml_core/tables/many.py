@@ -133,13 +133,15 @@ def tested(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def right(records: Iterable[RunRecord], selection: str = "validation") -> pd.DataFrame:
+def right(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Return which items each run got right: ``run``, ``seed``, ``items`` and a mask, hexadecimal.
 
-    Bits are of the seed's own test items, in the order of their names.
+    Bits are of the seed's own test items, in the order of their names, at the epoch chosen on
+    validation; without a validation part, at the last one.
     """
     rows = []
     for record in records:
+        selection = "validation" if "validation" in record.selections else "last"
         order = np.argsort(record.predictions["id"])
         hit = correct(record, selection)[order]
         row = {"run": record.run_id, "seed": record.seed, "items": len(hit)}
