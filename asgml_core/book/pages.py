@@ -13,6 +13,8 @@ from typing import Any
 from asgml_core.checks import AsgmlError
 from asgml_core.reading import read_json, read_yaml
 
+#: Endings of the tables that belong to one of many seeds, see :mod:`asgml_core.measured`.
+_PARTS = ("_tested", "_right", "_curves", "_dynamics")
 #: A table that a text page shows.
 _SHOWN = re.compile(r"\bresults/(\w+)\.csv\b")
 
@@ -82,8 +84,8 @@ def cells(notebook: Path) -> list[tuple[str, str]]:
 def tables_of(page: Path) -> list[str]:
     """Return the measured tables that a page rests on, sorted.
 
-    Of a notebook they are those that its code names; a name may hold a star, as in
-    ``study_cost*.csv``. Of a text page they are the files that it shows.
+    Of a notebook they are those that its code names, with those that belong to them; a name may
+    hold a star, as in ``study_cost*.csv``. Of a text page they are the files that it shows.
     """
     there = sorted(path.stem for path in (page.parent / "results").glob("*.csv"))
     named = set(_SHOWN.findall("\n".join(prose(page))))
@@ -94,7 +96,9 @@ def tables_of(page: Path) -> list[str]:
 
 
 def _fits(name: str, text: str) -> bool:
-    return name == text or ("*" in text[1:] and fnmatch.fnmatchcase(name, text))
+    if "*" in text[1:] and fnmatch.fnmatchcase(name, text):
+        return True
+    return name == text or name in (f"{text}{part}" for part in _PARTS)
 
 
 def _texts(source: str) -> Iterator[str]:
