@@ -93,6 +93,18 @@ def test_the_best_on_validation_is_chosen_and_the_first_of_equals() -> None:
     assert (others["difference"] == 0).all()
 
 
+def test_a_tie_goes_to_the_first_whatever_the_order_of_its_seeds() -> None:
+    table = tuning({})
+    tied = {"ogmge-alpha_0.8-learning_rate_0.01": (100, 101, 102),
+            "ogmge-alpha_0.8-learning_rate_0.02": (101, 101, 101),
+            "ogmge-alpha_0.4-learning_rate_0.01": (102, 101, 100)}  # fmt: skip
+    for run, counts in tied.items():
+        # As a table keeps them: of 110 items, to six digits.
+        table.loc[table["run"] == run, "valid_accuracy"] = [float(f"{c / 110:.6g}") for c in counts]
+    found = many_seeds.chosen(table)
+    assert found.loc["ogmge", "chosen"] == "ogmge-alpha_0.8-learning_rate_0.01"
+
+
 def test_only_what_differs_from_the_published_settings_is_run_again() -> None:
     wanted = "ogmge-alpha_0.4-learning_rate_0.02"
     plan = many_seeds.plan("tuned_grid", tuning({"ogmge": wanted}))
@@ -124,6 +136,8 @@ def test_a_table_of_tuning_with_a_hole_is_refused() -> None:
         many_seeds.chosen(table[table["run"] != "ogmge-alpha_0.8-learning_rate_0.01"])
     with pytest.raises(ValueError, match=r"lacks 'baseline-learning_rate_0\.01'"):
         many_seeds.chosen(table.iloc[1:])
+    with pytest.raises(ValueError, match=r"lacks .* for some of the seeds \(100, 101, 102\)"):
+        many_seeds.chosen(table[table["seed"] == 100])
     with pytest.raises(ValueError, match="needs the table 'tuning_grid'"):
         many_seeds.plan("tuned_grid")
 
