@@ -13,10 +13,23 @@ from asgml_core.statistics.items import (
     mcnemar,
     paired_difference,
 )
-from asgml_core.statistics.paired import SignFlip, holm, probability_of_improvement, sign_flip
+from asgml_core.statistics.paired import (
+    SignFlip,
+    holm,
+    paired_t,
+    probability_of_improvement,
+    sign_flip,
+)
 from asgml_core.statistics.planning import detectable_difference, power, seeds_needed
 from asgml_core.statistics.ranks import Friedman, cliques, friedman
-from asgml_core.statistics.spread import BrownForsythe, brown_forsythe, f_interval, spread_ratio
+from asgml_core.statistics.spread import (
+    BrownForsythe,
+    PitmanMorgan,
+    brown_forsythe,
+    f_interval,
+    pitman_morgan,
+    spread_ratio,
+)
 from asgml_core.statistics.tables import contrasts, summarise
 
 __all__ = [
@@ -24,6 +37,7 @@ __all__ = [
     "Friedman",
     "Interval",
     "McNemar",
+    "PitmanMorgan",
     "SignFlip",
     "accuracy_error",
     "bca_interval",
@@ -39,6 +53,8 @@ __all__ = [
     "mcnemar",
     "mean_interval",
     "paired_difference",
+    "paired_t",
+    "pitman_morgan",
     "power",
     "probability_of_improvement",
     "seeds_needed",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from asgml_core.checks import check_between, check_count
 from asgml_core.statistics.intervals import RESAMPLES, SAME, Interval, sample
@@ -67,6 +68,30 @@ def sign_flip(differences: ArrayLike, resamples: int = 99_999, seed: int = 0) ->
         far += int((np.abs(signs @ x) >= least).sum())
     floor = max(1 / (resamples + 1), 2.0 ** (1 - n))
     return SignFlip(far / (resamples + 1), floor, False, n)
+
+
+def paired_t(differences: ArrayLike) -> float:
+    """Return the two-sided p of Student's t test: is a paired difference more than chance?
+
+    To be used for two runs with the same seeds. It assumes normal differences, and few seeds cannot
+    show whether they are; in return p has no floor, as that of :func:`sign_flip` has. It says
+    nothing of how large the difference is: see ``mean_interval``. Source: Student (1908).
+
+    Args:
+        differences: ``(N,)``, N of 2 or more, one a seed.
+
+    Returns:
+        1 where all differences are 0. Where all are the same and not 0 it is 0: there is no measure
+        of chance, as in the interval of such values, which has no width.
+
+    Raises:
+        ValueError: for fewer than two differences, or one that is not finite.
+    """
+    x = sample("differences", differences)
+    if np.ptp(x) <= SAME * np.abs(x).max():
+        return 0.0 if x.any() else 1.0
+    t = x.mean() * np.sqrt(len(x)) / x.std(ddof=1)
+    return float(2 * stats.t.sf(abs(t), len(x) - 1))
 
 
 def holm(p_values: pd.Series) -> pd.Series:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from asgml_core.checks import check_between, check_count
-from asgml_core.statistics.intervals import RESAMPLES, Interval, sample
+from asgml_core.statistics.intervals import RESAMPLES, SAME, Interval, sample
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,46 @@ def brown_forsythe(*groups: ArrayLike) -> BrownForsythe:
         )
     found = stats.levene(*samples, center="median")
     return BrownForsythe(float(found.statistic), float(found.pvalue))
+
+
+@dataclass(frozen=True)
+class PitmanMorgan:
+    """What :func:`pitman_morgan` found.
+
+    Args:
+        correlation: of sums and differences by seed; above 0 where the values vary more.
+        p: two-sided.
+    """
+
+    correlation: float
+    p: float
+
+
+def pitman_morgan(values: ArrayLike, reference: ArrayLike) -> PitmanMorgan:
+    """Return the test of equal spread for two runs with the same seeds: Pitman's and Morgan's.
+
+    Two runs vary alike exactly where their sum and their difference are not correlated, so that
+    correlation is tested. To be used where the seeds pair, so that groups are not independent. It
+    trusts the normal distribution of both, as the F test does, and says nothing of their means.
+    Sources: Pitman (1939); Morgan (1939).
+
+    Args:
+        values: ``(N,)``, one a seed, N of 3 or more.
+        reference: ``(N,)``, the same seeds in the same order.
+
+    Raises:
+        ValueError: for unequal numbers of values, fewer than three, one that is not finite, no
+            spread in either, or a sum or difference that is the same for every seed.
+    """
+    x, y = _spreading(values, reference)
+    if len(x) != len(y):
+        raise ValueError(f"there are {len(x)} values, but {len(y)} of the reference.")
+    both, apart = x + y, x - y
+    for name, each in (("sum", both), ("difference", apart)):
+        if np.ptp(each) <= SAME * (np.ptp(x) + np.ptp(y)):
+            raise ValueError(f"the {name} of the two is the same for every seed: no chance in it.")
+    found = stats.pearsonr(both, apart)
+    return PitmanMorgan(float(found.statistic), float(found.pvalue))
 
 
 def spread_ratio(

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from asgml_core.statistics import holm, probability_of_improvement, sign_flip
+from asgml_core.statistics import holm, paired_t, probability_of_improvement, sign_flip
 
 #: Crossed less self-fertilised Zea mays, in eighths of an inch: Darwin's, in Fisher (1935).
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -98,6 +98,27 @@ def test_the_test_keeps_its_level() -> None:
 def test_one_difference_is_refused() -> None:
     with pytest.raises(ValueError, match=r"differences has shape \(1,\)"):
         sign_flip([0.1])
+
+
+def test_students_sleep() -> None:
+    """Student (1908): hours of sleep gained, one drug less the other; p as R's manual prints it."""
+    gained = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    assert paired_t(gained) == pytest.approx(0.002833, abs=5e-7)
+    assert paired_t(-np.array(gained)) == paired_t(gained)
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_paired_t_against_scipy(n: int) -> None:
+    x = np.random.default_rng(n).normal(0.3, 1, n)
+    assert paired_t(x) == pytest.approx(stats.ttest_1samp(x, 0).pvalue)
+    assert paired_t(100 * x) == pytest.approx(paired_t(x))
+
+
+def test_paired_t_of_equal_differences() -> None:
+    assert paired_t([0.0, 0.0, 0.0]) == 1
+    assert paired_t([0.1, 0.1, 0.3 - 0.2]) == 0
+    with pytest.raises(ValueError, match=r"differences has shape \(1,\)"):
+        paired_t([0.1])
 
 
 def test_holm_example() -> None:

@@ -56,6 +56,7 @@ def test_contrasts(published: pd.DataFrame) -> None:
         assert row.difference == pytest.approx((x - y).mean())
         assert row.std == pytest.approx((x - y).std())
         assert row.p == statistics.sign_flip(x - y).p
+        assert row.t_p == pytest.approx(paired.pvalue)
         assert (row.n, row.floor) == (5, 0.0625)
         better = (x.to_numpy()[:, None] > y.to_numpy()).mean()
         better += (x.to_numpy()[:, None] == y.to_numpy()).mean() / 2
@@ -63,7 +64,9 @@ def test_contrasts(published: pd.DataFrame) -> None:
         assert row.improvement_low <= better <= row.improvement_high
         bca = statistics.bca_interval(x - y)
         assert (row.bca_low, row.bca_high) == (bca.low, bca.high)
-    pd.testing.assert_series_equal(found["p_holm"], statistics.holm(found["p"]), check_names=False)
+    for p in ("p", "t_p"):
+        expected = statistics.holm(found[p])
+        pd.testing.assert_series_equal(found[f"{p}_holm"], expected, check_names=False)
 
 
 def test_holm_is_over_the_declared_family_and_no_more(published: pd.DataFrame) -> None:
@@ -86,7 +89,7 @@ def test_units_scale(published: pd.DataFrame) -> None:
     found, shares = contrasts(published, FAMILY), contrasts(published / 100, FAMILY)
     for column in ("difference", "std", "low", "high", "bca_low", "bca_high"):
         assert 100 * shares[column].to_numpy() == pytest.approx(found[column].to_numpy(), rel=1e-6)
-    for column in ("p", "floor", "p_holm", "improvement"):
+    for column in ("p", "floor", "p_holm", "t_p", "t_p_holm", "improvement"):
         assert shares[column].to_list() == pytest.approx(found[column].to_list())
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from asgml_core.statistics import brown_forsythe, f_interval, spread_ratio
+from asgml_core.statistics import brown_forsythe, f_interval, pitman_morgan, spread_ratio
 
 #: Diameters of gears, ten batches of ten, in thousandths: NIST/SEMATECH e-Handbook, 1.3.5.10.
 GEARS = np.array(
@@ -46,6 +46,43 @@ def test_brown_forsythe_refuses_what_it_cannot_judge() -> None:
         brown_forsythe([1, 2, 3], [1, 2])
     with pytest.raises(ValueError, match="equally far from the median"):
         brown_forsythe([1, 1, 1], [2, 2, 2])
+
+
+def test_pitman_and_morgan_by_the_ratio_of_variances() -> None:
+    """Their t from the ratio F and the correlation r of the pairs: the form without sums."""
+    draw = np.random.default_rng(4)
+    for n in (3, 5, 12):
+        x = draw.normal(60, 2, n)
+        y = 0.5 * x + draw.normal(0, 1, n)
+        ratio, r = x.var(ddof=1) / y.var(ddof=1), np.corrcoef(x, y)[0, 1]
+        t = (ratio - 1) * np.sqrt((n - 2) / (4 * ratio * (1 - r**2)))
+        found = pitman_morgan(x, y)
+        assert found.p == pytest.approx(2 * stats.t.sf(abs(t), n - 2))
+        assert found.correlation == pytest.approx(t / np.sqrt(t**2 + n - 2))
+        assert pitman_morgan(y, x).correlation == pytest.approx(-found.correlation)
+
+
+def test_pitman_and_morgan_keep_the_level_that_f_loses_on_pairs() -> None:
+    draw, found = np.random.default_rng(6), []
+    for _ in range(2000):
+        shared = draw.standard_normal(10)
+        x, y = 2 * shared + draw.standard_normal((2, 10))
+        above = stats.f.sf(x.var() / y.var(), 9, 9)
+        found.append((pitman_morgan(x, y).p, 2 * min(above, 1 - above)))
+    ours, independent = (np.array(found) < 0.05).mean(axis=0)
+    assert ours == pytest.approx(0.05, abs=0.015)
+    assert independent < 0.02
+
+
+def test_pitman_and_morgan_refuse_what_they_cannot_judge() -> None:
+    with pytest.raises(ValueError, match="3 values, but 4 of the reference"):
+        pitman_morgan([1, 2, 4], [1, 2, 3, 5])
+    with pytest.raises(ValueError, match="the difference of the two is the same"):
+        pitman_morgan([1.1, 2.1, 4.1], [1, 2, 4])
+    with pytest.raises(ValueError, match="the sum of the two is the same"):
+        pitman_morgan([1, 2, 4], [4, 3, 1])
+    with pytest.raises(ValueError, match="reference are all 2"):
+        pitman_morgan([1, 2, 3], [2, 2, 2])
 
 
 def test_the_f_interval_is_where_the_f_test_is_at_its_level() -> None:
