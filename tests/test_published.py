@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from asgml_core import labels, notebooks, published, study
-from asgml_core.published import CLAIMS, LATER_SEEDS, PRINTED, Rereading
+from asgml_core.published import LATER_SEEDS, PRINTED, Rereading
 from asgml_core.statistics import contrasts
-from asgml_core.tables import log_verdicts as judged
 from asgml_core.tables import published as again
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "study"
@@ -178,6 +178,25 @@ def test_spreads_of_the_table() -> None:
     assert row["p (F)"] == pytest.approx(2 * stats.f(4, 4).sf(ratio**2))
     assert row["p (Brown-Forsythe)"] == pytest.approx(naive_brown_forsythe(OGM_GE, COMBINATION))
     assert row["low"] <= ratio <= row["high"]
+    r = np.corrcoef(OGM_GE, COMBINATION)[0, 1]
+    t = (ratio**2 - 1) * math.sqrt(3 / (4 * ratio**2 * (1 - r**2)))
+    assert row["p (Pitman-Morgan)"] == pytest.approx(2 * stats.t.sf(t, 3))
+    assert row["p (Pitman-Morgan)"] == pytest.approx(0.0101, abs=5e-5)
+
+
+def test_pairing_beside_welch() -> None:
+    row = again.pairing(published.nine(), [("ogmge", "baseline")], level=0.9).iloc[0]
+    assert row["correlation"] == pytest.approx(statistics.correlation(OGM_GE, BASELINE))
+    paired = stats.ttest_rel(OGM_GE, BASELINE)
+    assert row["p"] == pytest.approx(paired.pvalue)
+    assert row["low"] == pytest.approx(paired.confidence_interval(0.9).low)
+    variances = [statistics.variance(each) / 5 for each in (OGM_GE, BASELINE)]
+    degrees = sum(variances) ** 2 / sum(v**2 / 4 for v in variances)
+    error = math.sqrt(sum(variances))
+    apart = statistics.mean(OGM_GE) - statistics.mean(BASELINE)
+    assert row["p, unpaired"] == pytest.approx(2 * stats.t.sf(apart / error, degrees))
+    assert row["high, unpaired"] - apart == pytest.approx(error * stats.t.ppf(0.95, degrees))
+    assert row["low"] < row["low, unpaired"]  # pairing widens where seeds do not pair
 
 
 def naive_brown_forsythe(one: list[float], other: list[float]) -> float:
@@ -214,6 +233,9 @@ def test_contrasts_have_the_seeds_they_would_need() -> None:
     assert naive_power(row["detectable"], spread, 5) == pytest.approx(0.8, abs=1e-3)
     seeds = int(row["seeds for 0.22"])
     assert naive_power(0.22, spread, seeds) >= 0.8 > naive_power(0.22, spread, seeds - 1)
+    assert pd.isna(row["seeds for its difference"])  # the interval of the difference holds 0
+    far = contrasts(published.nine(), [("p2_boost_ogm_a075", "baseline")])
+    assert again.needed(far, wished=0.22)["seeds for its difference"].item() == 4
 
 
 def naive_power(difference: float, std: float, n: int) -> float:
@@ -246,6 +268,23 @@ def test_the_best_of_some_epochs_by_enumeration() -> None:
     table = again.expected_gain([0.5, 0.0], [1, 3], items=8)
     assert table.loc["50 %"].tolist() == [pytest.approx(0), pytest.approx(expected)]
     assert table.loc["0 %"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("together", [0.05, 0.5])
+def test_the_best_of_some_epochs_in_which_items_flip_together(together: float) -> None:
+    """Against draws: each epoch has a share right of its own, so items of it correlate."""
+    generator, shape = np.random.default_rng(7), (1 / together - 1) / 2
+    shares = generator.beta(shape, shape, (20_000, 3, 1))
+    right = generator.random((20_000, 3, 40)) < shares
+    assert np.corrcoef(right[:, 0, 0], right[:, 0, 1])[0, 1] == pytest.approx(together, abs=0.03)
+    expected = 100 * (right.sum(axis=2).max(axis=1).mean() - 20) / 80
+    table = again.expected_gain([0.5], [1, 3], items=80, together=together)
+    assert table.loc["50 %"].tolist() == [
+        pytest.approx(0, abs=1e-9), pytest.approx(expected, rel=0.03),
+    ]  # fmt: skip
+    assert table.loc["50 %", 3] > again.expected_gain([0.5], [3], items=80).loc["50 %", 3]
+    with pytest.raises(ValueError, match="together is 1"):
+        again.expected_gain([0.5], [3], items=80, together=1)
 
 
 def test_later_results_pair_by_pair() -> None:
@@ -284,6 +323,7 @@ def test_later_tests_by_all_32_patterns_of_signs() -> None:
         raw[setting] = sum(total >= abs(sum(values)) - 1e-9 for total in flipped) / 32
         row = table.loc[setting]
         assert row["p"] == pytest.approx(raw[setting])
+        assert row["t_p"] == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
         assert row["above"] == sum(value > 0 for value in values)
         assert row["std"] == pytest.approx(statistics.stdev(values))
         reach = 2.7764 * statistics.stdev(values) / math.sqrt(5)
@@ -292,74 +332,9 @@ def test_later_tests_by_all_32_patterns_of_signs() -> None:
     for place, (setting, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
         highest = max(highest, min(1.0, p * (len(raw) - place)))
         assert table.loc[setting, "p_holm"] == pytest.approx(highest)
-
-
-#: Numbers of claims by other ways than the module's; those of single runs are read off the log.
-EXPECTED = {
-    "best": statistics.mean(COMBINATION),
-    "margin": sum(COMBINATION) / 5 - sum(OGM_GE) / 5,
-    "variance": math.sqrt(np.var(OGM_GE) / np.var(COMBINATION)),
-    "both_match": 62.368 - 62.474,
-    "both_steadier": statistics.stdev(OGM_GE)
-    / statistics.stdev([61.83, 62.37, 61.96, 62.37, 63.31]),
-    "boost_alone": 60.456 - 60.296,
-    "complementary": 62.368 - 62.474 - 60.456 + 60.296,
-    "frequency_noise": 60.538 - 60.296,
-    "stability": 1,
-    "beats_baseline": sum(COMBINATION) / 5 - sum(BASELINE) / 5,
-    "all_seeds": sum(a > b for a, b in zip(COMBINATION, OGM_GE, strict=True)),
-    "clear_winner": 62.474 - 60.538,
-    "deviations": 0,
-    "v1_worse": 9,
-    "v1_order": 3,
-    "v2_distances": 0,
-    "single_match": 62.50 - 63.98,
-    "scale_max": 0,
-    "sweet_spot": 60.48 - 58.74,
-    "noise_hurts": 58.87 - 60.48,
-    "v2_over_v1": 62.50 - 59.41,
-    "worst_v2": 58.20 - 59.41,
-    "direction": 60.48 - 57.66,
-    "one_seed": 60.75 - 63.98,
-    "over_miles": 60.75 - 59.54,
-    "double": 59.54 - 59.95,
-    "gamma": 55.11 - 60.75,
-    "over_staleness": 60.538 - 59.248,
-    "over_paper": 62.474 - 61.9,
-    "under_paper": 59.95 - 61.9,
-    "miles_gap": 59.54 - 75.1,
-    "miles_code": 1,
-}
-
-
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_the_number_of_a_claim_is_recomputed(claim: published.Claim) -> None:
-    expected = EXPECTED.get(claim.id, 0.004)  # the largest distance of a mean
-    assert claim.recompute() == pytest.approx(expected, abs=1e-9)
-
-
-def test_every_claim_has_a_verdict() -> None:
-    table = judged.log_claims()
-    assert table.index.tolist() == [claim.id for claim in CLAIMS]
-    assert set(judged._JUDGES) == set(table.index) == {*EXPECTED, "means"}
-    verdicts = table["verdict"]
-    expected = {
-        "holds": ["means", "frequency_noise", "v1_worse", "v1_order", "miles_code"],
-        "does not hold": ["all_seeds", "worst_v2"],
-        "does not follow": ["complementary", "single_match", "direction", "over_paper"],
-        "the number holds, the reason does not": ["scale_max"],
-        "cannot be told": ["best", "margin", "both_steadier", "stability", "sweet_spot",
-                           "noise_hurts", "over_miles", "double", "under_paper"],
-    }  # fmt: skip
-    for verdict, ids in expected.items():
-        assert verdicts[verdicts == verdict].index.tolist() == ids
-    assert (verdicts == "holds in part").sum() == len(CLAIMS) - sum(map(len, expected.values()))
-
-
-def test_verdicts_depend_on_the_level() -> None:
-    """At level .5 an interval is narrow, and two methods within a point of each other are equal."""
-    narrow = judged.log_claims(level=0.5)
-    assert narrow.loc["both_match", "verdict"] == "holds"
+    assert table["t_p_holm"].tolist() == pytest.approx(
+        multipletests(table["t_p"], method="holm")[1].tolist()
+    )
 
 
 def test_the_notebook_s_parameters() -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from asgml_core import labels, published, study
+from asgml_core import labels, many_seeds, published, study
 from asgml_core.published import A050, A075, ALONE, CLAIMS, differences, nine
-from asgml_core.statistics import Interval, brown_forsythe, mean_interval, sign_flip
-from asgml_core.tables.published import CUT, deviations, spread_ratios
+from asgml_core.statistics import (
+    Interval,
+    brown_forsythe,
+    holm,
+    mean_interval,
+    paired_t,
+    pitman_morgan,
+    sign_flip,
+)
+from asgml_core.tables.published import CUT, deviations, pairing, spread_ratios
 from asgml_core.tables.verdicts import FAILS, HOLDS, OPEN, PARTLY
 
 NOT_SO = "does not follow"
@@ -19,13 +28,15 @@ MARGIN = 1.0
 
 #: The number recomputed and the level of intervals in; what decides and a verdict out.
 Judge = Callable[[float, float], tuple[str, str]]
+_BY_ALPHA = ("cont_a025", "cont_default", "cont_a075", "cont_a100")
 
 
 def log_claims(level: float = 0.95) -> pd.DataFrame:
     """Return the claims of :data:`asgml_core.published.CLAIMS`, one a row, each with a verdict.
 
     A verdict is a rule on the published accuracies, a function in this file; where logic and not a
-    number decides, the function says so.
+    number decides, the function says so. Differences over five seeds are judged by Student's t: the
+    sign-flip test cannot reach .05 with so few.
 
     Args:
         level: of the intervals.
@@ -38,7 +49,7 @@ def log_claims(level: float = 0.95) -> pd.DataFrame:
             {
                 "where": claim.where,
                 "the log says": claim.said,
-                "its number": _text(claim.quoted),
+                "from its numbers": _text(claim.quoted),
                 "recomputed": _text(number),
                 "what decides": decides,
                 "verdict": verdict,
@@ -95,8 +106,14 @@ def _best(number: float, level: float) -> tuple[str, str]:
 
 def _margin(number: float, level: float) -> tuple[str, str]:
     found, said = _paired(A075, "ogmge", level)
-    p = sign_flip(differences(A075, "ogmge").to_numpy()).p
-    return f"{said}; sign-flip p {p:.2f}", HOLDS if found.low > 0 else OPEN
+    p = paired_t(differences(A075, "ogmge"))
+    return f"{said}; t p {p:.2f}", HOLDS if found.low > 0 else OPEN
+
+
+def _approach(number: float, level: float) -> tuple[str, str]:
+    found, said = _paired(A075, "ogmge", level)
+    verdict = HOLDS if abs(number) <= MARGIN or found.low > 0 else OPEN
+    return f"a mean {number:+.2f} away is an approach; that it beats it is open: {said}", verdict
 
 
 def _steadier(run: str) -> Judge:
@@ -104,9 +121,11 @@ def _steadier(run: str) -> Judge:
         row = spread_ratios(nine()[[run, "ogmge"]], "ogmge", level).loc[run]
         said = (
             f"ratio of variances {number**2:.1f}; of deviations {row['F low']:.1f} to "
-            f"{row['F high']:.1f} if normal; Brown-Forsythe p {row['p (Brown-Forsythe)']:.2f}"
+            f"{row['F high']:.1f} if normal; p of Brown-Forsythe {row['p (Brown-Forsythe)']:.2f}, "
+            f"of Pitman-Morgan {row['p (Pitman-Morgan)']:.2f}"
         )
-        above = row["F low"] > 1, row["p (Brown-Forsythe)"] < 1 - level
+        tests = ("p (F)", "p (Brown-Forsythe)", "p (Pitman-Morgan)")
+        above = [number > 1 and row[test] < 1 - level for test in tests]
         return said, HOLDS if all(above) else PARTLY if any(above) else OPEN
 
     return judge
@@ -128,7 +147,7 @@ def _complementary(number: float, level: float) -> tuple[str, str]:
     found = mean_interval(published.interaction().to_numpy(), level=level)
     said = (
         f"{100 * level:g} % interval {found.low:+.2f} to {found.high:+.2f}; "
-        "above 0 would be complementary"
+        "above 0 would be synergy"
     )
     return said, HOLDS if found.low > 0 else NOT_SO
 
@@ -141,38 +160,69 @@ def _noise(number: float, level: float) -> tuple[str, str]:
     return said, HOLDS if all(each.low <= 0 <= each.high for each in found) else FAILS
 
 
+def _not_significant(number: float, level: float) -> tuple[str, str]:
+    runs = ("p2_sms000", "p2_default", "p2_beta100", "p2_stale_lc020")
+    found = {run: paired_t(differences(run, "baseline")) for run in runs}
+    said = "paired t p " + ", ".join(f"{p:.2f}" for p in found.values()) + ", none adjusted"
+    return said, HOLDS if min(found.values()) > 1 - level else FAILS
+
+
 def _stability(number: float, level: float) -> tuple[str, str]:
     wide = nine()
     every = brown_forsythe(*wide.to_numpy().T).p
-    pair = brown_forsythe(wide[A075].to_numpy(), wide["ogmge"].to_numpy()).p
-    said = f"Brown-Forsythe p {pair:.2f} against OGM-GE, {every:.2f} over all nine"
-    return said, HOLDS if max(every, pair) < 1 - level else OPEN
+    ours, theirs = wide[A075].to_numpy(), wide["ogmge"].to_numpy()
+    pair, paired = brown_forsythe(ours, theirs).p, pitman_morgan(ours, theirs).p
+    said = (
+        f"Brown-Forsythe p {every:.2f} over all nine, {pair:.2f} against OGM-GE; Pitman-Morgan p "
+        f"{paired:.2f} against OGM-GE, picked after looking; it does not return in later results"
+    )
+    return said, HOLDS if max(every, pair, paired) < 1 - level else OPEN
+
+
+def _chosen(run: str, reference: str, level: float) -> tuple[str, Interval]:
+    """Return the interval without seed 42, which chose the settings, in words and as it is."""
+    kept = differences(run, reference).drop(index=42)
+    found = mean_interval(kept.to_numpy(), level=level)
+    return f"without seed 42, which chose it, {found.low:+.2f} to {found.high:+.2f}", found
 
 
 def _beats_baseline(number: float, level: float) -> tuple[str, str]:
     found, said = _paired(A075, "baseline", level)
-    by_seed = differences(A075, "baseline")
-    flip = sign_flip(by_seed.to_numpy())
-    ahead = int((by_seed > 0).sum())
+    raw = pd.Series([paired_t(differences(*pair)) for pair in many_seeds.CLAIMS])
+    at = many_seeds.CLAIMS.index((A075, "baseline"))
+    adjusted = float(holm(raw)[at])
+    flip = sign_flip(differences(A075, "baseline").to_numpy())
+    others, chosen = _chosen(A075, "baseline", level)
     said = (
-        f"above in {ahead} of {len(by_seed)} seeds; {said} by Student's t; "
-        f"sign-flip p {flip.p:.4f}, its floor {flip.floor:.4f}; the log names no test"
+        f"{said}; t p {raw[at]:.4f}, after Holm over ten {adjusted:.3f}; {others}; sign-flip p "
+        f"{flip.p:.4f}, the least that five seeds can give; the log names no test"
     )
-    verdict = OPEN if found.low <= 1 else HOLDS if flip.p < 1 - level else PARTLY
-    return said, verdict
+    if found.low <= 0:
+        return said, OPEN
+    sure = number > 1 and adjusted < 1 - level and chosen.low > 0
+    return said, HOLDS if sure else PARTLY
 
 
 def _all_seeds(number: float, level: float) -> tuple[str, str]:
     ours, half = differences(A075, "ogmge"), differences(A050, "ogmge")
-    said = f"by seed {_signed(ours)}; at alpha .5 above in {int((half > 0).sum())}"
+    said = (
+        f"by seed {_signed(ours)}; at alpha .5 above in {int((half > 0).sum())}. If it means the "
+        "mean of the five, see the row on .22"
+    )
     return said, HOLDS if number == len(ours) else FAILS
 
 
 def _winner(number: float, level: float) -> tuple[str, str]:
     found, said = _paired("ogmge", "baseline", level)
     ahead = int((differences("ogmge", "baseline") > 0).sum())
-    verdict = HOLDS if found.low > 0 else PARTLY
-    return f"against the baseline {said}; above it in {ahead} of 5 seeds", verdict
+    free = pairing(nine(), [("ogmge", "baseline")], level).iloc[0]
+    next_best, beside = _paired("ogmge", "p2_sms000", level)
+    over = int((differences("ogmge", "p2_sms000") > 0).sum())
+    said = (
+        f"over the baseline in {ahead} of 5 seeds: {said}, unpaired {free['low, unpaired']:+.2f} "
+        f"to {free['high, unpaired']:+.2f}; over the next method in {over} of 5: {beside}"
+    )
+    return said, HOLDS if min(found.low, next_best.low) > 0 else PARTLY
 
 
 def _v1_worse(number: float, level: float) -> tuple[str, str]:
@@ -182,8 +232,18 @@ def _v1_worse(number: float, level: float) -> tuple[str, str]:
 
 
 def _v1_order(number: float, level: float) -> tuple[str, str]:
-    said = "the baseline, alpha 0, is in order, too; five numbers are by chance once in 120 times"
+    order = [_once(run) for run in ("baseline", *_BY_ALPHA)]
+    steps = [round((a - b) * published.ITEMS / 100) for a, b in itertools.pairwise(order)]
+    said = (
+        f"one seed; from alpha 0 to 1 in steps of {', '.join(map(str, steps))} items; five numbers "
+        "are in order by chance once in 120 times"
+    )
     return said, HOLDS if number == 3 and _once("baseline") > _once("cont_a025") else FAILS
+
+
+def _gentler(number: float, level: float) -> tuple[str, str]:
+    said = "by its formula it is harsher while it acts; that it ends after 50 epochs is so"
+    return said, HOLDS if number > 0.5 else FAILS
 
 
 def _distances(number: float, level: float) -> tuple[str, str]:
@@ -197,12 +257,16 @@ def _distances(number: float, level: float) -> tuple[str, str]:
 
 
 def _single_match(number: float, level: float) -> tuple[str, str]:
-    said = f"one seed was compared with a mean; OGM-GE has {_once('ogmge'):.2f} at that seed"
+    apart = round(number * published.ITEMS / 100)
+    said = (
+        f"the log gives both numbers; at the same seed it is {apart:+d} items away, and a match "
+        "would not tell whether they complement each other"
+    )
     return said, HOLDS if abs(number) < 0.5 else NOT_SO
 
 
 def _scale_max(number: float, level: float) -> tuple[str, str]:
-    said = "at alpha .5 no scale is above 1.5, so no cap is ever reached; smoothing has no part"
+    said = "at alpha .5 no scale goes above 1.5, so no cap changes one; smoothing has no part"
     return said, OTHER_REASON if number == 0 else FAILS
 
 
@@ -243,19 +307,31 @@ def _one_seed(number: float, level: float) -> tuple[str, str]:
     return said, PARTLY if number < 0 else HOLDS
 
 
+def _combined_alpha(number: float, level: float) -> tuple[str, str]:
+    found, said = _paired(A075, A050, level)
+    p = paired_t(differences(A075, A050))
+    return f"{said}; t p {p:.2f}", HOLDS if found.low > 0 else OPEN
+
+
 def _staleness(number: float, level: float) -> tuple[str, str]:
-    found, said = _paired("p2_sms000", "p2_stale_lc020", level)
-    by_seed = differences("p2_sms000", "p2_stale_lc020")
-    ahead, p = int((by_seed > 0).sum()), sign_flip(by_seed.to_numpy()).p
-    verdict = OPEN if found.low <= 0 else HOLDS if p < 1 - level else PARTLY
-    return f"{said}; above in {ahead} of 5 seeds, sign-flip p {p:.3f}", verdict
+    pair = "p2_sms000", "p2_stale_lc020"
+    found, said = _paired(*pair, level)
+    others, chosen = _chosen(*pair, level)
+    by_seed = differences(*pair)
+    said = (
+        f"five seeds: {by_seed.mean():+.2f}, above in {int((by_seed > 0).sum())}, {said}, t p "
+        f"{paired_t(by_seed):.3f}, not adjusted; {others}"
+    )
+    verdict = OPEN if found.low <= 0 else HOLDS if chosen.low > 0 else PARTLY
+    return said, verdict
 
 
 def _over_paper(number: float, level: float) -> tuple[str, str]:
     found = mean_interval(nine()["ogmge"].to_numpy(), level=level)
     said = (
         f"{100 * level:g} % interval {found.low:.1f} to {found.high:.1f}; the paper's joint "
-        "training has 51.7, so another set-up; both chose epochs on test"
+        "training has 51.7, so another set-up. Nearer: 59.81 and 64.41, joint and OGM-GE, of the "
+        "paper's released networks, as told in its repository"
     )
     return said, NOT_SO
 
@@ -280,28 +356,35 @@ _JUDGES: dict[str, Judge] = {
     "deviations": _deviations,
     "best": _best,
     "margin": _margin,
+    "approach": _approach,
     "variance": _steadier(A075),
     "both_match": _equal(A050, "ogmge"),
     "both_steadier": _steadier(A050),
     "boost_alone": _equal(ALONE, "baseline"),
     "complementary": _complementary,
     "frequency_noise": _noise,
+    "not_significant": _not_significant,
     "stability": _stability,
     "beats_baseline": _beats_baseline,
     "all_seeds": _all_seeds,
     "clear_winner": _winner,
     "v1_worse": _v1_worse,
     "v1_order": _v1_order,
+    "gentler": _gentler,
     "v2_distances": _distances,
     "single_match": _single_match,
     "scale_max": _scale_max,
     "sweet_spot": _within_seeds(ALONE),
+    "combined_alpha": _combined_alpha,
     "noise_hurts": _within_seeds(ALONE),
     "v2_over_v1": _v2_over_v1,
     "worst_v2": _worst_v2,
     "direction": _direction,
     "one_seed": _one_seed,
     "over_miles": _within_seeds("p2_default", "; MILES ran with Adam and no drop"),
+    "fixed_rate": _within_seeds("baseline"),
+    "fixed_tau": _within_seeds("baseline"),
+    "early_alpha": _within_seeds("ogmge", "; it acted for 100 epochs, not 50"),
     "double": _within_seeds("ogmge"),
     "gamma": _within_seeds("p2_default"),
     "over_staleness": _staleness,

@@ -16,6 +16,8 @@ from asgml_core.statistics import (
     f_interval,
     holm,
     mean_interval,
+    paired_t,
+    pitman_morgan,
     seeds_needed,
     sign_flip,
     spread_ratio,
@@ -130,7 +132,8 @@ def spread_ratios(
     """Return how many times as far the reference spreads over seeds as each other run.
 
     ``F low`` and ``F high`` hold if accuracies are normally distributed, ``low`` and ``high`` are
-    of the bootstrap; ``p (F)`` and ``p (Brown-Forsythe)`` ask whether the spreads are equal.
+    of the bootstrap. The three ``p`` ask whether the spreads are equal; only Pitman and Morgan's
+    allows for the common seeds.
 
     Args:
         wide: index the seeds, one column a run.
@@ -153,6 +156,7 @@ def spread_ratios(
             "high": bootstrap.high,
             "p (F)": float(2 * min(above, 1 - above)),
             "p (Brown-Forsythe)": brown_forsythe(theirs, ours).p,
+            "p (Pitman-Morgan)": pitman_morgan(theirs, ours).p,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
 
@@ -195,9 +199,11 @@ def needed(contrasts: pd.DataFrame, wished: float, level: float = 0.95) -> pd.Da
     """Return how many seeds the contrasts would need, and what theirs can detect; power is .8.
 
     The true spread of the differences is taken to be the observed one, which few seeds know badly.
+    How many seeds its own difference would need is blank where its interval holds 0: such a number
+    would be made of noise.
 
     Args:
-        contrasts: with columns ``n``, ``difference`` and ``std``, in points.
+        contrasts: with columns ``n``, ``difference``, ``std``, ``low`` and ``high``, in points.
         wished: a difference that one may want to see, in points.
         level: 1 less the level of the test.
     """
@@ -211,7 +217,40 @@ def needed(contrasts: pd.DataFrame, wished: float, level: float = 0.95) -> pd.Da
     ):
         both = zip(sought, contrasts["std"], strict=True)
         table[name] = [seeds_needed(float(d), std, level=alpha) for d, std in both]
-    return table
+    noise = (contrasts["low"] <= 0) & (contrasts["high"] >= 0)
+    own = table["seeds for its difference"].astype("Int64")
+    return table.assign(**{own.name: own.mask(noise)})
+
+
+def pairing(
+    wide: pd.DataFrame, family: Sequence[tuple[str, str]], level: float = 0.95
+) -> pd.DataFrame:
+    """Return what it changes to compare by seed: paired and unpaired intervals, side by side.
+
+    Pairing narrows an interval where good and bad seeds are common to both runs, so where their
+    correlation is above 0, and widens it where it is below.
+
+    Args:
+        wide: index the seeds, one column a run.
+        family: of pairs of a run and what it is compared with.
+        level: of the intervals.
+
+    Returns:
+        A row a pair: the correlation over seeds, Student's paired interval and p, and those of
+        Welch (1947), who takes the runs for independent.
+    """
+    rows = []
+    for run, reference in family:
+        ours, theirs = wide[run].to_numpy(), wide[reference].to_numpy()
+        found = mean_interval(ours - theirs, level)
+        welch = stats.ttest_ind(ours, theirs, equal_var=False)
+        ends = welch.confidence_interval(level)
+        row = {"run": run, "reference": reference}
+        row |= {"correlation": float(np.corrcoef(ours, theirs)[0, 1])}
+        row |= {"low": found.low, "high": found.high, "p": paired_t(ours - theirs)}
+        row |= {"low, unpaired": float(ends.low), "high, unpaired": float(ends.high)}
+        rows.append(row | {"p, unpaired": float(welch.pvalue)})
+    return pd.DataFrame(rows)
 
 
 def same_seed() -> pd.DataFrame:
@@ -240,21 +279,29 @@ def two_ogm_ge() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")
 
 
-def expected_gain(shares: Sequence[float], epochs: Sequence[int], items: int) -> pd.DataFrame:
+def expected_gain(
+    shares: Sequence[float], epochs: Sequence[int], items: int, together: float = 0.0
+) -> pd.DataFrame:
     """Return by how much the best of some epochs exceeds their mean by chance alone, in points.
 
     A share of the test items is undecided: the network gets each right in half of the epochs, by
-    chance, independently. It is always right, or always wrong, on the others.
+    chance, and one epoch tells nothing of the next. It is always right, or always wrong, on the
+    others.
 
     Args:
         shares: of undecided items, from 0 to 1; the rows.
         epochs: from which the best is taken; the columns.
         items: of the test part.
+        together: the correlation of two undecided items within an epoch, from 0 to below 1. Above
+            0 an epoch has a share right of its own, drawn from a symmetric beta distribution.
     """
+    check_number("together", together, low=0, high=1 - 1e-9)
     rows = {}
     for share in shares:
         undecided = round(items * check_number("share", share, low=0, high=1))
-        below = stats.binom.cdf(np.arange(undecided), undecided, 0.5)  # P(right <= k), k < all
+        shape = (1 / together - 1) / 2 if together else 0.0
+        law = stats.betabinom(undecided, shape, shape) if shape else stats.binom(undecided, 0.5)
+        below = law.cdf(np.arange(undecided))  # P(right <= k), k < all
         gains = {n: (1 - below**n).sum() - undecided / 2 for n in epochs}
         rows[f"{100 * share:g} %"] = {n: 100 * float(gain) / items for n, gain in gains.items()}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("undecided items")
@@ -305,7 +352,7 @@ def later_tests(pairs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
     Returns:
         By setting, in how many seeds the difference is above 0, its mean, sample deviation and
-        interval, the exact sign-flip p, and that adjusted by Holm.
+        interval, the exact sign-flip p, that of the paired t test, and each adjusted by Holm.
     """
     rows = {}
     for setting in pairs:
@@ -318,9 +365,11 @@ def later_tests(pairs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
             "low": found.low,
             "high": found.high,
             "p": sign_flip(values).p,
+            "t_p": paired_t(values),
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("setting")
-    return table.astype({"above": int}).assign(p_holm=holm(table["p"]))
+    adjusted = {f"{p}_holm": holm(table[p]) for p in ("p", "t_p")}
+    return table.astype({"above": int}).assign(**adjusted)
 
 
 def later_spreads(level: float = 0.95, seed: int = 0) -> pd.DataFrame:
