@@ -71,7 +71,7 @@ def family(run_id: str) -> str:
     if run_id in study.ARMS or run_id.endswith("_only"):
         return "reference" if run_id.endswith("_only") else "control"
     methods = {run.run_id: run.method for run in study.runs()} | {name: name for name in FAMILIES}
-    begun = [name for name in methods if run_id == name or run_id.startswith(f"{name}_")]
+    begun = [name for name in methods if f"{run_id}_".startswith((f"{name}_", f"{name}-"))]
     return family_of_method(methods[max(begun, key=len)]) if begun else OTHER
 
 

@@ -16,13 +16,16 @@ from asgml_core.checks import check_flag, check_one_of
 from asgml_core.config import RunConfig
 from asgml_core.grids import parse_numbers
 from asgml_core.notebooks import Settings
-from asgml_core.profiles import PROFILES
+from asgml_core.profiles import PROFILES, profile_name
 from asgml_core.records import RunRecord
 
 #: Seeds of a trial, which has no committed table.
 FEW = (0, 1, 2)
 #: With which parameters the committed tables were made; see :attr:`Chosen.table`.
-_COMMITTED = (None, None, "cpu", "fp32", "eager", "honest")
+_COMMITTED = {
+    "seeds": None, "epochs": None, "data": None, "device": "cpu", "precision": "fp32",
+    "execution": "eager", "protocol": "honest",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,15 +133,17 @@ class Chosen(Settings):
             first = next(name for name, each in having.items() if self.profile in each)
             object.__setattr__(self, "dataset", first)
         check_flag("measure", self.measure)
-        if self.seeds is not None:
-            parse_numbers(self.seeds)
+        if self.seeds is not None and len(parse_numbers(self.seeds)) < 2:
+            raise ValueError(f"seeds is {self.seeds!r}, but two or more are needed.")
         super().__post_init__()
+        self.base().replace(protocol=self.protocol)
+        object.__setattr__(self, "profile", profile_name(str(self.dataset), self.profile))
 
     @property
     def table(self) -> str | None:
         """The name of the committed table that holds what is asked for; ``None`` without one."""
-        usual = (self.seeds, self.epochs, self.device, self.precision, self.execution)
-        if self.measure or (*usual, self.protocol) != _COMMITTED:
+        asked = {name: getattr(self, name) for name in _COMMITTED}
+        if self.measure or self.again or asked != _COMMITTED:
             return None
         wanted = self.dataset, self.profile
         plans = many_seeds.PLANS.values()

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from asgml_core import figures, labels, tables
 
@@ -88,14 +89,22 @@ def items() -> dict[str, np.ndarray]:
 def test_differences_over_seeds_and_items() -> None:
     (row,) = tables.over_items(items(), [("a", "b")]).to_dict("records")
     assert row["difference"] == pytest.approx(100 * (1 / 30 + 0) / 2)
+    # Of seeds: 3.33 and 0, so 1.67 and 12.706 standard errors of 1.67 to both sides.
+    assert row["low, seeds"] == pytest.approx(1.6667 * (1 - 12.7062), rel=1e-4)
     # The lower end cannot be below 0: no item speaks for the reference.
     assert 0 <= row["low, seeds and items"] <= row["difference"] <= row["high, seeds and items"]
+    (turned,) = tables.over_items(items(), [("b", "a")]).to_dict("records")
+    assert turned["low, seeds and items"] == pytest.approx(-row["high, seeds and items"])
+    assert row["high, seeds and items"] > 1  # points, not shares
 
 
 def test_one_seed_by_mcnemar() -> None:
     table = tables.one_seed(items(), [("a", "b")])
     row = table.iloc[0]
     assert (row["only run"], row["only reference"], row["p"]) == (1, 0, 1.0)
+    assert row["error"] == pytest.approx(
+        100 / 30
+    )  # one of 30: deviation .1826, over the root of 30
     assert row["difference"] == pytest.approx(100 / 30)
     other = tables.one_seed(items(), [("a", "b")], row=1).iloc[0]
     assert (other["only run"], other["difference"]) == (0, 0)
@@ -106,6 +115,8 @@ def test_spreads_are_ratios_of_sample_deviations(accuracies: pd.DataFrame) -> No
     deviations = accuracies.std(ddof=1)
     assert row["ratio"] == pytest.approx(deviations["ogmge"] / deviations["p2_boost_ogm_a075"])
     assert row["low"] < row["ratio"] < row["high"]
+    others = stats.levene(accuracies["ogmge"], accuracies["p2_boost_ogm_a075"], center="median")
+    assert row["p"] == pytest.approx(others.pvalue)
     still = accuracies.assign(ogmge=90.0)
     row = tables.spreads(still, [("p2_boost_ogm_a075", "ogmge")]).iloc[0]
     assert row["std of reference"] == 0

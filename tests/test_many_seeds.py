@@ -24,6 +24,20 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
 
 
 @pytest.fixture(scope="module")
+def shuffled(records: list[RunRecord]) -> list[RunRecord]:
+    """The same records with their test items in another order."""
+    found = []
+    for record in records:
+        order = np.random.default_rng(record.seed).permutation(len(record.predictions["id"]))
+        again = RunRecord(record.folder, record.values)
+        again.__dict__["predictions"] = {
+            name: array[order] for name, array in record.predictions.items()
+        }
+        found.append(again)
+    return found
+
+
+@pytest.fixture(scope="module")
 def measured(records: list[RunRecord]) -> Measured:
     return Measured.of(records, "a test")
 
@@ -156,18 +170,49 @@ def test_the_rows_are_the_records(records: list[RunRecord]) -> None:
         assert row["validation"] == (logits.argmax(1) == record.predictions["label"]).mean()
         assert row["head_audio"] == record.selections["validation"]["accuracies"]["audio"]
         assert row["epoch"] == record.selections["validation"]["epoch"]
+        at = record.epochs.set_index("epoch").loc[row["epoch"]]
+        assert row["valid_accuracy"] == pytest.approx(at["valid_accuracy"])
+        for m in ("audio",) if record.run_id == "audio_only" else ("audio", "visual"):
+            mean = record.epochs[f"relative_update/{m}"].mean()
+            assert row[f"relative_update_{m}"] == pytest.approx(mean)
     assert np.isnan(table.loc["audio_only", 3]["probe_visual"])
     assert table["digest"].nunique() == len(records)
 
 
-def test_the_digest_changes_with_a_single_bit(records: list[RunRecord]) -> None:
+@pytest.mark.parametrize("logits", ["last/fused", "validation/visual", "best_on_test/fused"])
+def test_the_digest_changes_with_a_single_bit(records: list[RunRecord], logits: str) -> None:
     record = records[0]
     again = RunRecord(record.folder, record.values)
     assert tables.digest(record) == tables.digest(again)
-    again.predictions["last/fused"][0, 0] = np.nextafter(
-        again.predictions["last/fused"][0, 0], np.float32(9)
-    )
+    array = again.predictions[logits]
+    array[0, 0] = np.nextafter(array[0, 0], np.float32(9))
     assert tables.digest(record) != tables.digest(again)
+
+
+def test_curves_are_the_epochs_of_the_main_runs(
+    records: list[RunRecord], measured: Measured
+) -> None:
+    assert set(measured.curves["run"]) == {"baseline", "p2_boost_ogm_a075"}
+    for record in records:
+        if record.run_id in many_seeds.FIVE:
+            rows = measured.curves.query("run == @record.run_id and seed == @record.seed")
+            assert list(rows["test_accuracy"]) == list(record.epochs["test_accuracy"])
+            assert list(rows["valid_accuracy"]) == list(record.epochs["valid_accuracy"])
+
+
+def test_the_epoch_chosen_on_validation_counts(measured: Measured) -> None:
+    assert measured.selection == "validation"
+    run, seed = "baseline", 4
+    (row,) = measured.runs.query("run == @run and seed == @seed").to_dict("records")
+    assert measured.accuracies.loc[seed, run] == 100 * row["validation"]
+
+
+def test_two_methods_that_record_one_quantity_are_refused(records: list[RunRecord]) -> None:
+    record = RunRecord(records[1].folder, records[1].values)
+    doubled = record.epochs.assign(**{"throttle/scale/audio": 1.0})
+    record.__dict__["epochs"] = doubled
+    with pytest.raises(ValueError, match="two methods that record one quantity"):
+        tables.dynamics([record])
 
 
 def test_what_was_right_comes_back_item_by_item(
@@ -190,6 +235,11 @@ def test_what_was_right_comes_back_item_by_item(
         for name, value in zip(names, row, strict=True):
             assert (np.isnan(value) and name not in hits) or value == hits[name]
         assert np.nanmean(row) == pytest.approx(record.selections["validation"]["accuracy"])
+
+
+def test_the_order_of_items_does_not_count(shuffled: list[RunRecord], measured: Measured) -> None:
+    pd.testing.assert_frame_equal(tables.right(shuffled), measured.right)
+    pd.testing.assert_frame_equal(tables.tested(shuffled), measured.tested)
 
 
 def test_masks_that_do_not_fit_are_refused(measured: Measured) -> None:
@@ -255,6 +305,10 @@ def test_tables_survive_being_written(
         ({"measure": True}, None, "grid"),
         ({"epochs": 2}, None, "grid"),
         ({"precision": "bf16"}, None, "grid"),
+        ({"again": True}, None, "grid"),
+        ({"data": "."}, None, "grid"),
+        ({"protocol": "paper"}, None, "grid"),
+        ({"dataset": "grid", "profile": None}, "many_seeds_grid", "grid"),
     ],
 )
 def test_the_committed_table_is_read_where_it_holds_what_is_asked_for(
@@ -269,6 +323,8 @@ def test_the_committed_table_is_read_where_it_holds_what_is_asked_for(
     [
         ({"profile": "grit"}, "profile is 'grit'.*Did you mean 'grid'"),
         ({"seeds": "0..4"}, r"'0\.\.4' is no list of numbers"),
+        ({"seeds": "3"}, "seeds is '3', but two or more are needed"),
+        ({"protocol": "papr"}, "protocol is 'papr'"),
         ({"measure": "yes"}, "measure is 'yes'"),
         ({"profile": "grid", "dataset": "synth"}, "profile of 'synth' is 'grid'"),
     ],

@@ -44,30 +44,51 @@ def test_a_table_written_is_reproduced_elsewhere_to_the_bit(
     table["digest"] = "0" * 16
     table.to_csv(path, index=False)
     assert reproduce(outputs=tiny / "first") == 0  # other bits, the same accuracies
-    assert "0 of 4 runs have the committed bits" in capsys.readouterr().out
+    assert "no run has the committed bits" in capsys.readouterr().out
     table["validation"] -= 0.5
     table.to_csv(path, index=False)
     assert reproduce(outputs=tiny / "first") == 1
     assert "these are other results" in capsys.readouterr().err
 
 
-def compared(differences: list[float], same: bool = False) -> pd.DataFrame:
-    return pd.DataFrame({"difference": differences, "same_bits": same})
+def compared(differences: dict[str, list[float]], same: int = 0) -> pd.DataFrame:
+    rows = [(run, seed, d) for run, each in differences.items() for seed, d in enumerate(each)]
+    table = pd.DataFrame(rows, columns=["run", "seed", "difference"])
+    return table.assign(same_bits=[i < same for i in range(len(table))])
 
 
-def committed(spread: float) -> pd.DataFrame:
-    values = [0.9 - spread, 0.9, 0.9 + spread] * 2  # a sample deviation of `spread`
-    return pd.DataFrame({"run": ["a"] * 3 + ["b"] * 3, "validation": values})
+def committed(*spreads: float) -> pd.DataFrame:
+    """Return a table in which each run has one of these sample deviations."""
+    rows = [
+        (f"run {i}", 0.9 + sign * spread) for i, spread in enumerate(spreads) for sign in (-1, 0, 1)
+    ]
+    return pd.DataFrame(rows, columns=["run", "validation"])
 
 
 def test_the_tolerance_is_that_of_as_many_other_seeds() -> None:
-    table = committed(0.02)
-    assert reproduction.tolerance(compared([0.0] * 8), table) == pytest.approx(3 * 0.02 * 0.5)
-    assert "the others differ by 2.00 points at most" in reproduction.check(
-        compared([0.02, -0.02, 0.02, 0.0]), table
-    )
-    with pytest.raises(ReproductionError, match=r"by \+5\.00 on average"):
-        reproduction.check(compared([0.05] * 4), table)
+    pooled = ((0.01**2 + 0.03**2) / 2) ** 0.5
+    assert reproduction.tolerance(8, committed(0.01, 0.03)) == pytest.approx(3 * pooled / 2)
+    said = reproduction.check(compared({"a": [0.02, -0.02], "b": [0.02, 0.0]}), committed(0.02))
+    assert "4 runs differ by 2.00 points at most and +0.50 on average" in said
+    with pytest.raises(ReproductionError, match=r"all runs: 4 differ by \+5\.00 points"):
+        reproduction.check(compared({"a": [0.05] * 4}), committed(0.02))
+    with pytest.raises(ReproductionError, match="one seed a run"):
+        reproduction.check(compared({"a": [0.5]}), committed(0.02).iloc[:1])
+
+
+def test_one_method_that_differs_is_found_among_many() -> None:
+    others = {f"run {i}": [0.0] * 4 for i in range(10)}
+    with pytest.raises(ReproductionError, match=r"runs 'odd': 4 differ by \+6\.00 points"):
+        reproduction.check(compared(others | {"odd": [0.06] * 4}), committed(0.02))
+    opposite = {"up": [0.1] * 4, "down": [-0.1] * 4}
+    with pytest.raises(ReproductionError, match=r"runs 'up': 4 differ by \+10\.00"):
+        reproduction.check(compared(opposite), committed(0.02))
+
+
+def test_other_bits_among_equal_ones_are_not_the_machines() -> None:
+    with pytest.raises(ReproductionError, match=r"3 of 4 .* but 1 have not, a of seed 3 first"):
+        reproduction.check(compared({"a": [0.0, 0.0, 0.0, 0.0025]}, same=3), committed(0.02))
+    assert "to the last bit" in reproduction.check(compared({"a": [0.0]}, same=1), committed(0.02))
 
 
 def test_a_share_is_a_draw_without_repetition() -> None:
@@ -81,8 +102,11 @@ def test_a_share_is_a_draw_without_repetition() -> None:
         seen |= set(chosen)
     assert seen == set(folders)
     assert len(reproduction.share_of(configs, 0.3, 0)) == 2  # never less than was asked for
-    with pytest.raises(ValueError, match=r"share is 1\.5"):
-        reproduction.share_of(configs, 1.5, 0)
+    for share in (1.5, 0.0):
+        with pytest.raises(ValueError, match=f"share is {share}"):
+            reproduction.share_of(configs, share, 0)
+    with pytest.raises(ValueError, match="nothing to be run"):
+        reproduction.share_of([], 1.0, 0)
 
 
 @pytest.mark.parametrize(

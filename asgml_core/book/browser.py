@@ -16,7 +16,6 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -245,16 +244,6 @@ class Page:
             elif event.get("entry", {}).get("level") == "error":
                 found.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
         return found
-
-    def picture(self, to: Path, height: int | None = None) -> Path:
-        """Write what the window shows, or the page down to a height, as PNG."""
-        options: dict[str, Any] = {"format": "png"}
-        if height is not None:
-            width = self.ask("window.innerWidth")
-            options["captureBeyondViewport"] = True
-            options["clip"] = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-        to.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", **options)["data"]))
-        return to
 
     def pdf(self, **options: Any) -> bytes:
         """Return the page as PDF; the options are those of ``Page.printToPDF``."""

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from asgml_core.book import executed
+from asgml_core.book.publishing import Repository, book_config, cited_repository
 from asgml_core.checks import AsgmlError
 from asgml_core.files import write_atomically
 from asgml_core.paths import project_root
 from asgml_core.provenance import code_fingerprint, git_commit, processor_name
-from asgml_core.book.publishing import Repository, book_config, cited_repository
 
 TIMEOUT = 3600
 #: Folders whose code and pictures the pages show, and the file that the changelog's page includes.

@@ -45,19 +45,28 @@ def fits(notebook: Path) -> bool:
 
 
 def _used_files(code: Iterable[str]) -> set[Path]:
+    """Return the package's files behind the names that cells use, and behind those of these."""
     modules: set[str] = set()
     named: dict[str, str] = {}
     for source in code:
-        modules |= used_modules(ast.parse(source), named)
-    return needed_files(modules)
+        modules |= used_modules(ast.parse(pages.plain(source)), named)
+    found: set[Path] = set()
+    while new := needed_files(modules) - found:
+        found |= new
+        for file in new:
+            modules |= used_modules(ast.parse(file.read_text(encoding="utf-8")), {})
+    return found
 
 
 def _read_files(notebook: Path) -> list[Path]:
+    """Return the tables that a notebook reads, with their provenance; or what it is about."""
     book = notebook.parent
     if notebook.stem not in ABOUT_PAGES:
-        return [book / "results" / f"{name}.csv" for name in pages.tables_of(notebook)]
+        names = pages.tables_of(notebook)
+        return [book / "results" / f"{n}{end}" for n in names for end in (".csv", ".json")]
     others = [page for page in pages.listed(book) if page.stem != notebook.stem]
-    return [book / "_toc.yml", *others, *sorted((book / "results").glob("*.json"))]
+    tables = sorted((book / "results").glob("*.json"))
+    return [book / "_toc.yml", book.parent / "requirements.lock", *others, *tables]
 
 
 def _versions(root: Path) -> list[str]:

@@ -101,10 +101,14 @@ def _fits(name: str, text: str) -> bool:
     return name == text or name in (f"{text}{part}" for part in _PARTS)
 
 
+def plain(source: str) -> str:
+    """Return a cell's code without the lines that are only Jupyter's."""
+    return "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
+
+
 def _texts(source: str) -> Iterator[str]:
     """Give the texts in a cell's code."""
-    plain = "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
-    for node in ast.walk(ast.parse(plain)):
+    for node in ast.walk(ast.parse(plain(source))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 

@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from asgml_core.book.building import BookError, build
 from asgml_core.book.browser import Browser, BrowserError, Page, find_browser
-from asgml_core.paths import project_root
+from asgml_core.book.building import BookError, build
 from asgml_core.book.publishing import citation_fields
+from asgml_core.paths import project_root
 
 #: How A4 is filled; margins in inches.
 _PAPER = {

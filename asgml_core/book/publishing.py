@@ -58,9 +58,7 @@ class Repository:
             )
         if not re.fullmatch(r"[\w][\w./-]*", self.branch):
             raise PublishingError(f"the branch is {self.branch!r}, but a plain name was expected.")
-        if self.hub is not None and not re.fullmatch(
-            r"https://[\w.-]+(:\d+)?(/[\w./-]*)?", self.hub
-        ):
+        if self.hub is not None and not _HUB.fullmatch(self.hub):
             raise PublishingError(f"the hub is {self.hub!r}, but https://HOST was expected.")
 
     @property

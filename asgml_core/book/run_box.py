@@ -43,7 +43,7 @@ def box(notebook: Path) -> str:
     return _BOX.format(
         name=name,
         commands=command,
-        trial=_TRIAL if "profile" in parameters else "",
+        trial=_TRIAL if "outputs" in parameters else "",
         sets=f"Sets of parameters: {files}. " if files else "",
     )
 

@@ -11,6 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from asgml_core.figures.dark import as_is
 from asgml_core.figures.style import BAND, LINE, MEASURED, MODALITY_COLOURS, WIDTH, drawn, ink_upon
 from asgml_core.modulators import boost_scales, ogm_coefficients, throttle_scales
 
@@ -56,8 +57,8 @@ def stacked_shares(counts: pd.DataFrame) -> Figure:
     for name, colour in zip(shares, colours, strict=True):
         ax.barh(places, shares[name], left=left, height=0.7, color=colour, label=str(name))
         for place, start, share in zip(places, left, shares[name], strict=True):
-            ax.text(start + share / 2, place, f"{share:.0f}", ha="center", va="center",
-                    fontsize=8.5, color=ink_upon(colour))  # fmt: skip
+            as_is(ax.text(start + share / 2, place, f"{share:.0f}", ha="center", va="center",
+                          fontsize=8.5, color=ink_upon(colour)))  # fmt: skip
         left += shares[name].to_numpy()
     ax.set_yticks(places, [str(name) for name in counts.index])
     ax.tick_params(axis="y", length=0)

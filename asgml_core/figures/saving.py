@@ -110,7 +110,7 @@ def _shortened(svg: bytes) -> bytes:
     """Write the points of paths with two decimals: a hundredth of a point is not seen."""
 
     def shorter(path: re.Match[bytes]) -> bytes:
-        return re.sub(rb"(\.\d\d)\d+", rb"\1", path[0])
+        return re.sub(rb"\d+\.\d{3,}", lambda number: b"%.2f" % float(number[0]), path[0])
 
     return re.sub(rb' d="[^"]*"', shorter, svg)
 

@@ -77,7 +77,7 @@ def look(run_id: str) -> Look:
     family = labels.family(run_id)
     members = [name for name in labels.LABELS if labels.family(name) == family]
     place = members.index(run_id) if run_id in members else 0
-    return Look(FAMILY_COLOURS[family], MARKERS[place], DASHES[place])
+    return Look(FAMILY_COLOURS[family], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
 
 
 def looks(run_ids: Sequence[str]) -> list[Look]:

@@ -62,8 +62,8 @@ def seeds_needed(difference: float, std: float, power: float = 0.8, level: float
         raise ValueError("difference is 0, which no number of seeds can find.")
     effect, low, high = difference / std, 1, 2
     while _chance(effect, high, level) < power:
-        low, high = high, 2 * high
-        if high > MOST:
+        low, high = high, min(2 * high, MOST)
+        if low == MOST:
             raise ValueError(f"a difference of {difference:g} needs more than {MOST} seeds.")
     while high - low > 1:
         middle = (low + high) // 2

@@ -89,10 +89,18 @@ def dynamics(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     Returns:
         ``run``, ``epoch``, ``quantity`` (such as ``scale/audio``), ``mean``, ``low``, ``high``.
+
+    Raises:
+        ValueError: for a run of two methods that record the same quantity.
     """
     by_run: dict[str, list[pd.DataFrame]] = {}
     for record in records:
         kept = {name: quantity for name in record.epochs if (quantity := _quantity(name))}
+        if len(set(kept.values())) < len(kept):
+            raise ValueError(
+                f"run {record.run_id!r} has two methods that record one quantity: "
+                f"{', '.join(kept)}."
+            )
         epochs = record.epochs.set_index("epoch")[list(kept)].rename(columns=kept)
         by_run.setdefault(record.run_id, []).append(epochs)
     rows = []

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from asgml_core import profile, study
+from asgml_core.book.pages import listed, prose
 from asgml_core.cli import _parser, main
 from asgml_core.datasets import SOURCES
 from asgml_core.grids import grid_of
 from asgml_core.notebook_files import read_notebook
-from asgml_core.book.pages import listed, prose
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *listed(ROOT / "book")]
@@ -135,7 +135,7 @@ def test_sweeps_and_notebooks_are_planned(project: Path, capsys: pytest.CaptureF
     assert len(lines) >= 3
     for line in lines:
         words = shlex.split(line.replace("--dataset grid", "--dataset synth"))[1:]
-        assert main([*dict.fromkeys([*words, "--plan"])]) == 0, line
+        assert main(words if "--plan" in words else [*words, "--plan"]) == 0, line
         shown = capsys.readouterr().out
         assert "planned" in shown
     assert not list(project.glob("outputs/**/record.json"))

@@ -15,9 +15,9 @@ from page_checks import LOOK, WIDTHS, look
 
 from asgml_core import results
 from asgml_core.book import building, executed, pages
+from asgml_core.book.browser import Browser, BrowserError, Page, find_browser
 from asgml_core.book.building import BookError
 from asgml_core.book.printing import page_numbers, print_book
-from asgml_core.book.browser import Browser, BrowserError, Page, find_browser
 from asgml_core.cli import main
 
 ROOT = Path(__file__).parents[2]

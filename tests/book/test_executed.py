@@ -28,6 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     for name in ("small", "other"):
         (folder / "book" / "results" / f"{name}.csv").write_text("a,b\n1,2\n")
+        (folder / "book" / "results" / f"{name}.json").write_text('{"device": "this"}')
     (folder / "book" / "_toc.yml").write_text("format: jb-book\nroot: one\n")
     (folder / "book" / "n").write_text("first")
     (folder / "book" / "scripts" / "one.py").write_text(
@@ -90,6 +91,8 @@ def test_prose_does_not_count_and_comes_through(notebook: Path, tmp_path: Path) 
     [
         ("book/results/small.csv", "1,2", "1,3", True),
         ("book/results/other.csv", "1,2", "1,3", False),
+        ("book/results/small.json", "this", "that", True),
+        ("book/results/other.json", "this", "that", False),
         ("requirements.lock", "torch==", "torch==9", True),
         ("requirements.lock", "pytest==", "pytest==9", False),
         ("book/n", "first", "second", False),
@@ -119,6 +122,16 @@ def test_the_code_it_uses_counts_without_comments(
     assert executed.key_of(notebook) == key
     monkeypatch.setattr(executed, "code_hash", changed("tabular.py"))
     assert executed.key_of(notebook) != key
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("05_multi_seed", "labels.py"), ("05_multi_seed", "statistics/spread.py"),
+                       ("01_data", "figures/style.py"), ("how_it_was_run", "book/about.py")]
+)  # fmt: skip
+def test_what_a_page_needs_by_way_of_others_counts(name: str, file: str) -> None:
+    cells = pages.cells(ROOT / "book" / f"{name}.ipynb")
+    used = executed._used_files([source for kind, source in cells if kind == "code"])
+    assert imports.PACKAGE / file in used
 
 
 def test_names_lead_to_their_modules_through_packages() -> None:
