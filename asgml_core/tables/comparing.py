@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from asgml_core import labels, statistics, study
+from asgml_core import labels, published, statistics, study
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -22,12 +22,12 @@ def beside_published(accuracies: pd.DataFrame) -> pd.DataFrame:
         By run of the study's table, in its order, ``mean``, ``std``, ``gain`` with ``low`` and
         ``high`` of its 95 % t interval over seeds, and ``published`` of each.
     """
-    published = _published()
+    table = published.nine()
     rows = {}
-    for run in (run for run in published if run in accuracies):
+    for run in (run for run in study.group("multi_seed") if run in accuracies):
         gains = accuracies[run] - accuracies["baseline"]
         gain = statistics.mean_interval(gains.to_numpy())
-        theirs = published[run]
+        theirs = table[run]
         rows[run] = {
             "mean": accuracies[run].mean(),
             "std": accuracies[run].std(),
@@ -36,21 +36,9 @@ def beside_published(accuracies: pd.DataFrame) -> pd.DataFrame:
             "high": gain.high,
             "published mean": theirs.mean(),
             "published std": theirs.std(),
-            "published gain": (theirs - published["baseline"]).mean(),
+            "published gain": (theirs - table["baseline"]).mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
-
-
-def _published() -> pd.DataFrame:
-    """Return the study's table: a row a seed, a column a run."""
-    group = [run for run in study.runs() if run.group == "multi_seed"]
-    runs = list(dict.fromkeys(run.run_id for run in group))
-    return pd.DataFrame(
-        {
-            run: {r.seed: float(r.published_best_acc or np.nan) for r in group if r.run_id == run}
-            for run in runs
-        }
-    )
 
 
 def over_items(items: Mapping[str, np.ndarray], pairs: Pairs, seed: int = 0) -> pd.DataFrame:
