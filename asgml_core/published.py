@@ -13,7 +13,7 @@ from math import tanh
 
 import pandas as pd
 
-from asgml_core import study
+from asgml_core import labels, study
 from asgml_core.checks import check_count, check_number, check_one_of
 from asgml_core.notebooks import Reading
 from asgml_core.statistics import paired_t
@@ -79,13 +79,7 @@ _LATER = {
     },
 }
 #: The settings of the later results, and what a page calls them.
-SETTINGS = {
-    "cremad_3frame": "CREMA-D, 3 frames",
-    "cremad_3frame_linear_head": "CREMA-D, 3 frames, linear head",
-    "ave_pretrained": "AVE",
-    "kinetics_sounds_pretrained": "Kinetics-Sounds",
-    "cmu_mosei_3modality": "CMU-MOSEI, 3 modalities",
-}
+SETTINGS = {name: labels.setting_label(name) for name in _LATER}
 #: Methods that several settings have; OGM-GE has one name here, with or without its alpha.
 COMBINATION, OGM_GE, BOOST, BASELINE = "boost+ogm_ge a=0.75", "ogm_ge", "boost a=0.5", "baseline"
 _ALIASES = {"ogm_ge a=0.8": OGM_GE}

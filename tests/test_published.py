@@ -290,18 +290,19 @@ def test_the_best_of_some_epochs_in_which_items_flip_together(together: float) -
 def test_later_results_pair_by_pair() -> None:
     pairs = again.later_pairs(published.COMBINATION, published.OGM_GE)
     assert pairs.columns.tolist() == [
-        "CREMA-D, 3 frames", "AVE", "Kinetics-Sounds", "CMU-MOSEI, 3 modalities",
+        "CREMA-D, three frames", "AVE, pretrained encoders",
+        "Kinetics-Sounds, pretrained encoders", "CMU-MOSEI, three modalities",
     ]  # fmt: skip
-    mosei = pairs["CMU-MOSEI, 3 modalities"]
+    mosei = pairs["CMU-MOSEI, three modalities"]
     assert mosei.tolist() == [0, 0, pytest.approx(-0.66), pytest.approx(0.44), 0]
     summary = again.later_summary()
-    ours = summary.loc[("CREMA-D, 3 frames", labels.method_label(published.COMBINATION))]
+    ours = summary.loc[("CREMA-D, three frames", labels.method_label(published.COMBINATION))]
     assert ours["mean"] == pytest.approx(statistics.mean([71.37, 72.04, 73.66, 71.24, 68.95]))
     assert ours["std"] == pytest.approx(statistics.stdev([71.37, 72.04, 73.66, 71.24, 68.95]))
     assert len(summary) == 22
     spreads = again.later_spreads()
     assert spreads.index.tolist() == pairs.columns.tolist()
-    row = spreads.loc["CREMA-D, 3 frames"]
+    row = spreads.loc["CREMA-D, three frames"]
     assert row["std, OGM-GE"] == pytest.approx(
         statistics.stdev([67.88, 68.15, 69.35, 69.49, 70.83])
     )
