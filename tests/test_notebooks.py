@@ -201,13 +201,23 @@ def test_papermill_stops_at_a_misspelt_parameter(folder: str, tmp_path: Path) ->
     assert "parameter is 'sed', but must be one of: 'seed'" in done.stderr
 
 
-@pytest.mark.parametrize("way", ["smoke", pytest.param("full", marks=pytest.mark.slow)])
-@by_name
+def ways() -> list:
+    """Return every notebook with both ways; the slower one is for ``make check`` alone."""
+    slower = {path: "smoke" if path.stem == "05_multi_seed" else "full" for path in NOTEBOOKS}
+    return [
+        pytest.param(path, way, id=f"{path.stem}-{way}",
+                     marks=[pytest.mark.slow] if way == slower[path] else [])
+        for path in NOTEBOOKS
+        for way in ("smoke", "full")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "way"), ways())
 def test_nbval_finds_the_same_outputs(path: Path, way: str, tmp_path: Path) -> None:
     """Run the notebook anew, from nothing; cells tagged NBVAL_CHECK_OUTPUT must say the same.
 
-    A notebook of runs is run with its smoke parameters: what is tagged does not depend on them.
-    ``make check`` runs all of them as they are, too.
+    A notebook of runs is run with its smoke parameters: what is tagged does not depend on them. One
+    that reads the runs of its default from a table is run as it is.
     """
     notebook = _copied(path, tmp_path / "project", way)
     command = [
