@@ -77,6 +77,7 @@ def came_from(command: str, records: Sequence[RunRecord]) -> dict[str, Any]:
     del said["data"]  # each seed draws its own
     for key in ("commit", "code", "device"):
         said[key] = "; ".join(dict.fromkeys(str(r.provenance[key]) for r in records))
+    said["finished"] = max(record.provenance["finished"] for record in records)
     wall_time = round(sum(record.provenance["wall_time"] for record in records), 1)
     return {"command": command, **said, "runs": len(records), "wall_time": wall_time}
 
