@@ -236,7 +236,7 @@ def pairing(
         level: of the intervals.
 
     Returns:
-        A row a pair: the correlation over seeds, Student's paired interval and p, and those of
+        A row a pair with the correlation over seeds, Student's paired interval and p, and those of
         Welch (1947), who takes the runs for independent.
     """
     rows = []
