@@ -24,7 +24,7 @@ BOOK = ROOT / "book"
 #: Tables that no page reads: they hold the rows behind a summary that a page shows.
 BEHIND = {
     "ave_classes", "engines", "first_sweep_grid", "first_sweep_synth_summary", "grid_epochs",
-    "kinetics_sounds_classes", "v2_grid", "v2_synth", "v2_synth_summary",
+    "kinetics_sounds_classes", "v2_grid", "v2_synth",
 }  # fmt: skip
 
 
