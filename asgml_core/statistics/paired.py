@@ -81,8 +81,8 @@ def paired_t(differences: ArrayLike) -> float:
         differences: ``(N,)``, N of 2 or more, one a seed.
 
     Returns:
-        1 where all differences are 0. Where all are the same and not 0 it is 0, for there is no measure
-        of chance, as in the interval of such values, which has no width.
+        1 where all differences are 0. Where all are the same and not 0 it is 0, for there is no
+        measure of chance, as in the interval of such values, which has no width.
 
     Raises:
         ValueError: for fewer than two differences, or one that is not finite.
