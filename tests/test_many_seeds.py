@@ -20,7 +20,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
     configs = [
         study.config(name, profile("synth", "smoke", seed=seed)) for seed in (3, 4) for name in RUNS
     ]
-    return run_all(configs, tmp_path_factory.mktemp("outputs"), workers=2, progress=False)
+    return run_all(configs, tmp_path_factory.mktemp("outputs"), workers=1, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def reproduce(*more: str, outputs: Path) -> int:
-    return main(["reproduce", PLAN.name, "--outputs", str(outputs), "--workers", "2", *more])
+    return main(["reproduce", PLAN.name, "--outputs", str(outputs), "--workers", "1", *more])
 
 
 def test_a_table_written_is_reproduced_elsewhere_to_the_bit(

@@ -29,8 +29,6 @@ BESIDE = (
     "_config.yml", "requirements.lock", "pyproject.toml", "CITATION.cff", "CHANGELOG.md",
     "examples", "figures", "tests", "params",
 )  # fmt: skip
-#: What a build executes in `make test`; test_notebooks runs the other notebooks, too.
-EXECUTED = ("01_data",)
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +43,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def html(project: Path) -> Path:
-    """The built book; notebooks are taken as they are stored, as if a build had executed them."""
-    done = project / "_build" / "executed"
-    done.mkdir(parents=True)
-    for stored in (project / "book").glob("*.ipynb"):
-        if stored.stem in EXECUTED:
-            forget(stored)
-        else:
-            shutil.copyfile(stored, done / stored.name)
-            (done / f"{stored.stem}.key").write_text(executed.key_of(stored))
+    """The built book, from the notebooks as they are stored."""
+    stored = sorted((project / "book").glob("*.ipynb"))
+    assert all(executed.fits(notebook) for notebook in stored), "run `asgml notebooks`"
     return building.build(project).parent
-
-
-def forget(notebook: Path) -> None:
-    """Take from a notebook what says that its outputs are current."""
-    content = nbformat.read(notebook, as_version=4)
-    content.metadata.pop("asgml", None)
-    nbformat.write(content, notebook)
 
 
 class Links(HTMLParser):
@@ -124,19 +109,6 @@ def test_no_markup_is_left_as_text(html: Path) -> None:
         text = (html / f"{name}.html").read_text()
         for markup in ("```", ":::", ":header-rows:", "{csv-table}", "{doc}", "{cite}"):
             assert markup not in text, f"{name} shows {markup}"
-
-
-def test_a_notebook_is_executed_once(html: Path, project: Path) -> None:
-    done = project / "_build" / "executed"
-    for name in EXECUTED:
-        stored = project / "book" / f"{name}.ipynb"
-        assert (done / f"{name}.key").read_text() == executed.key_of(stored)
-        outputs = [cell.get("outputs") for cell in nbformat.read(done / stored.name, 4).cells]
-        assert any(outputs)
-    before = {path: path.stat().st_mtime_ns for path in done.iterdir()}
-    for stored in (project / "book").glob("*.ipynb"):
-        building._execute_into(stored, project / "_build", project / "_build" / "again.ipynb")
-    assert {path: path.stat().st_mtime_ns for path in done.iterdir()} == before
 
 
 @pytest.mark.slow

@@ -119,7 +119,6 @@ def test_a_cluster_is_joined_and_left_as_it_was(engine: RayEngine, tmp_path: Pat
     assert engine._ray.cluster_resources()["CPU"] == 2
 
 
-@pytest.mark.slow  # the ends of workers and stops are tested apart below
 def test_a_sweep_that_is_stopped_and_then_loses_a_worker_ends_with_the_same_bits(
     ray: RayEngine, alone: list[RunRecord], tmp_path: Path
 ) -> None:

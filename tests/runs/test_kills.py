@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from test_run import assert_same_results
 
 from asgml_core import RunConfig, RunRecord
@@ -58,9 +57,6 @@ METHODS = {
     "boost_random": {"eval_every": 2},
     "ogm": {"scores": "probe", "scope": "weights"},
 }
-#: One of probes and periods, one of a draw at each probe time, one of scores; the others are slow.
-QUICK = ("frequency", "boost_random", "ogm")
-OTHERS = tuple(name for name in METHODS if name not in QUICK)
 EPOCHS, BATCHES = 3, 6
 
 
@@ -72,12 +68,11 @@ def plan(base: RunConfig, name: str) -> RunConfig:
     return base.replace(run_id=name, methods=(*base.methods, method), train=train)
 
 
-@pytest.mark.parametrize("names", [QUICK, pytest.param(OTHERS, marks=pytest.mark.slow)])
 def test_a_killed_run_of_every_new_method_ends_with_the_same_bits(
-    names: tuple[str, ...], base: RunConfig, tmp_path: Path
+    base: RunConfig, tmp_path: Path
 ) -> None:
     attempts = []
-    for name in names:
+    for name in METHODS:
         draw, config = random.Random(name), plan(base, name).to_dict()
         attempts.append((config, str(tmp_path / "whole"), None))
         # After the first checkpoint; then again, somewhere in what is left.
@@ -91,8 +86,8 @@ def test_a_killed_run_of_every_new_method_ends_with_the_same_bits(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     ends = json.loads(done.stdout.splitlines()[-1])
-    assert ends == [0, -9, -9, 0] * len(names), done.stderr
-    for name in names:
+    assert ends == [0, -9, -9, 0] * len(METHODS), done.stderr
+    for name in METHODS:
         folder = Path("sweep") / plan(base, name).folder
         whole, killed = (RunRecord.load(tmp_path / kind / folder) for kind in ("whole", "killed"))
         assert whole.values["batches_per_epoch"] == BATCHES
