@@ -52,6 +52,10 @@ _SETTINGS = {
     "kinetics_sounds_pretrained": "Kinetics-Sounds, pretrained encoders",
     "cmu_mosei_3modality": "CMU-MOSEI, three modalities",
 }
+_DATASETS = {
+    "synth": "drawn data", "grid": "GRID", "cremad": "CREMA-D", "ave": "AVE",
+    "kinetics_sounds": "Kinetics-Sounds", "mosei": "CMU-MOSEI", "mosi": "CMU-MOSI",
+}  # fmt: skip
 _SYMBOLS = {"a": ALPHA, "alpha": ALPHA, "tau": TAU}
 
 
@@ -83,6 +87,12 @@ def family_of_method(method: str) -> str:
 def setting_label(setting: str) -> str:
     """Return what people call a setting of the study's later results; others are as they are."""
     return _SETTINGS.get(setting, setting)
+
+
+def data_label(dataset: str, profile: str) -> str:
+    """Return what people call some data, with the profile where it is not named like the data."""
+    name = _DATASETS.get(dataset, dataset)
+    return name if profile == dataset else f"{name} (profile {profile})"
 
 
 def method_label(method: str) -> str:

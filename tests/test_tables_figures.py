@@ -67,6 +67,19 @@ def test_shown_blanks_what_is_missing() -> None:
     assert shown.to_numpy().tolist() == [["1.0", "x", 3], ["", "", 4]]
 
 
+def test_an_interval_is_one_column_at_the_place_of_its_estimate() -> None:
+    table = pd.DataFrame(
+        {"n": [5, 5], "mean": [1.94, -0.5], "low": [1.068, np.nan], "high": [2.807, np.nan],
+         "a": [-3.0, 0.0], "b": [-1.25, 0.5], "p": [0.1, 0.2]}
+    )  # fmt: skip
+    columns = {"mean (95 %)": ("mean", "low", "high"), "ends": ("a", "b"), "none": ("x", "y")}
+    joined = tables.between(table, columns, digits=1)
+    assert list(joined) == ["n", "mean (95 %)", "ends", "p"]
+    assert list(joined["mean (95 %)"]) == ["1.9 (1.1 to 2.8)", ""]
+    assert list(joined["ends"]) == ["-3.0 to -1.2", "0.0 to 0.5"]
+    assert list(table)[1] == "mean"
+
+
 def test_provenance_tells_of_every_run(records: list[RunRecord]) -> None:
     table = tables.provenance(records)["value"]
     assert records[0].provenance["data"] in table["data"]

@@ -70,7 +70,7 @@ def sources(root: Path | None = None) -> pd.DataFrame:
 
     Returns:
         One row for each page and command: ``page``, ``tables``, ``command``, ``runs``, ``seconds``,
-        ``date``, ``commit``, ``machine``; all are texts.
+        ``made`` (date, commit and machine); all are texts.
     """
     book = _root(root) / "book"
     rows = []
@@ -92,10 +92,13 @@ def _made(said: dict[str, Any]) -> dict[str, str]:
         "command": said["command"],
         "runs": str(said.get("runs", "-")),
         "seconds": f"{said['wall_time']:.0f}",
-        "date": str(said["finished"]).partition("T")[0],
-        "commit": _short(said["commit"]),
-        "machine": f"{said['device']}, threads: {said.get('threads', '?')}",
+        "made": _when_and_where(said) + f", threads: {said.get('threads', '?')}",
     }
+
+
+def _when_and_where(said: dict[str, Any]) -> str:
+    date = str(said["finished"]).partition("T")[0]
+    return f"{date}, {_short(said['commit'])}, {said['device']}"
 
 
 def _short(commits: str | None) -> str:
@@ -113,8 +116,8 @@ def notebooks(root: Path | None = None) -> pd.DataFrame:
         root: the project's folder; ``None`` finds it.
 
     Returns:
-        By page: ``command``, ``trains`` (networks itself, or only reads tables), ``seconds``,
-        ``date``, ``commit``, ``machine`` of its last execution by ``asgml notebooks``. All are
+        By page: ``command``, ``trains`` (networks itself, or only reads tables), ``seconds`` and
+        ``made`` (date, commit and machine) of its last execution by ``asgml notebooks``. All are
         texts.
     """
     listed = pages.listed(_root(root) / "book")
@@ -128,9 +131,7 @@ def _executed(page: Path) -> dict[str, str]:
         "command": f"papermill book/{page.name} out.ipynb",
         "trains": "yes" if pages.runs_at_build(page) else "no",
         "seconds": f"{note['wall_time']:.0f}" if note else "-",
-        "date": note["finished"].partition("T")[0] if note else "-",
-        "commit": _short(note.get("commit")),
-        "machine": note.get("device", "-"),
+        "made": _when_and_where(note) if note else "-",
     }
 
 

@@ -74,6 +74,7 @@ from asgml_core.tables.published import (
 )
 from asgml_core.tables.runs import (
     against,
+    between,
     correct,
     encoders,
     planned,
@@ -94,6 +95,7 @@ __all__ = [
     "arrays",
     "as_items",
     "beside_published",
+    "between",
     "by_item",
     "by_modality",
     "claims",

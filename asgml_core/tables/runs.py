@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,35 @@ def shown(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
         return f"{value:.{digits}f}" if isinstance(value, float) else value
 
     return table.map(text)
+
+
+def between(
+    table: pd.DataFrame, intervals: Mapping[str, Sequence[str]], digits: int = 2
+) -> pd.DataFrame:
+    """Return a table in which each interval is one column, as people read it: ``1.9 (1.1 to 2.8)``.
+
+    Args:
+        table: any table.
+        intervals: by the new column's name the columns that it joins, at the place of the first:
+            the estimate and both ends, or both ends alone. Those that the table lacks are left out.
+        digits: after the decimal point.
+    """
+    joined = table.copy()
+    for name, columns in intervals.items():
+        if not set(columns) <= set(table):
+            continue
+        said = [_between(values, digits) for values in table[list(columns)].to_numpy()]
+        joined.insert(joined.columns.get_loc(columns[0]), name, said)
+        joined = joined.drop(columns=list(columns))
+    return joined
+
+
+def _between(values: Sequence[float], digits: int) -> str:
+    if np.isnan(values).any():
+        return ""
+    *estimate, low, high = (f"{value:.{digits}f}" for value in values)
+    ends = f"{low} to {high}"
+    return f"{estimate[0]} ({ends})" if estimate else ends
 
 
 def words(table: pd.DataFrame) -> Words:

@@ -72,7 +72,7 @@ measured = chosen.measured()
 accuracies = measured.accuracies
 
 # %% tags=["hide-input"]
-from asgml_core import figures, many_seeds, results, statistics, study, tables
+from asgml_core import figures, labels, many_seeds, results, statistics, study, tables
 
 plan = [study.config(name, chosen.base_of(0)) for name in accuracies]
 planned = tables.planned(plan).drop(columns="published (%)").reset_index()
@@ -86,13 +86,14 @@ tables.words(planned.assign(run=tables.labelled(planned).index, name=planned["ru
 
 # %% tags=["hide-input"]
 figure = figures.seeds(accuracies, reference="baseline")
-here = f"{chosen.dataset} ({chosen.profile}), {len(accuracies)} seeds"
+here = f"{labels.data_label(chosen.dataset, chosen.profile)}, {len(accuracies)} seeds"
 caption = f"{here}: test accuracy at the epoch chosen on validation; bar: mean and 95 % t interval."
 figures.save(figure, "05_multi_seed/seeds", caption)
 
 # %%
 summary = statistics.summarise(accuracies)
-tables.shown(tables.labelled(summary))
+ends = {"95 % t": ("low", "high"), "95 % BCa": ("bca_low", "bca_high")}
+tables.shown(tables.labelled(tables.between(summary, ends)))
 
 # %% [markdown]
 # ## The study's claims, one by one
@@ -108,8 +109,9 @@ caption = f"{here}: paired differences in points; bar: mean and 95 % t interval;
 figures.save(figures.paired(accuracies, claims), "05_multi_seed/claims", caption)
 
 # %%
-said = ["difference", "low", "high", "bca_low", "bca_high", "p", "p_holm", "improvement"]
-tables.shown(tables.labelled(claims, said), 3)
+points = {"difference (95 % t)": ("difference", "low", "high"), "95 % BCa": ("bca_low", "bca_high")}
+said = [*points, "p", "p_holm", "improvement"]
+tables.shown(tables.labelled(tables.between(claims, points), said), 3)
 
 # %% [markdown]
 # Beside the published table, counted as the study counts: the best epoch on the test part, for ours as
@@ -117,7 +119,8 @@ tables.shown(tables.labelled(claims, said), 3)
 
 # %%
 on_test = tables.wide(measured.runs, "best_on_test")
-tables.shown(tables.labelled(tables.beside_published(on_test)))
+beside = tables.between(tables.beside_published(on_test), {"gain (95 % t)": ("gain", "low", "high")})
+tables.shown(tables.labelled(beside))
 
 # %% [markdown]
 # ## Does the combination steady training?
@@ -128,7 +131,8 @@ tables.shown(tables.labelled(tables.beside_published(on_test)))
 
 # %% tags=["hide-input"]
 spread = tables.spreads(accuracies, [(run, "ogmge") for run in many_seeds.COMBINATIONS], chosen.seed)
-tables.shown(tables.labelled(spread), 3)
+ratio = {"ratio (95 %)": ("ratio", "low", "high")}
+tables.shown(tables.labelled(tables.between(spread, ratio)))
 
 # %% [markdown]
 # ## Is it boost, or only a larger learning rate?
@@ -142,7 +146,7 @@ caption = f"{here}: as above, for the eight contrasts with the controls."
 figures.save(figures.paired(accuracies, controls), "05_multi_seed/controls", caption)
 
 # %%
-tables.shown(tables.labelled(controls, said), 3)
+tables.shown(tables.labelled(tables.between(controls, points), said), 3)
 
 # %% [markdown]
 # ## What each encoder knows
@@ -151,7 +155,9 @@ tables.shown(tables.labelled(controls, said), 3)
 # validation. `audio only` and `visual only` are what an encoder can learn alone.
 
 # %%
-tables.shown(tables.labelled(tables.encoder_means(measured.runs)), 1)
+probes = tables.encoder_means(measured.runs)
+of_each = {f"{m} (95 % t)": (m, f"{m}, low", f"{m}, high") for m in ("audio", "visual")}
+tables.shown(tables.labelled(tables.between(probes, of_each, digits=1)))
 
 # %% [markdown]
 # ## Seeds and items
@@ -162,7 +168,9 @@ tables.shown(tables.labelled(tables.encoder_means(measured.runs)), 1)
 
 # %% tags=["hide-input"]
 pairs = [("p2_boost_ogm_a075", "ogmge"), ("p2_boost_ogm_a075", "baseline"), ("ogmge", "baseline")]
-tables.shown(tables.labelled(tables.over_items(measured.items, pairs, chosen.seed)))
+both = tables.over_items(measured.items, pairs, chosen.seed)
+ends = {f"95 %, {over}": (f"low, {over}", f"high, {over}") for over in ("seeds", "seeds and items")}
+tables.shown(tables.labelled(tables.between(both, ends)))
 
 # %% [markdown]
 # And this is what the first seed alone would have said, with McNemar's test on its 400 words:
@@ -190,7 +198,9 @@ caption = f"{here}: the best epoch on test less the one chosen on validation, an
 figures.save(figures.selection_gain(measured.runs), "05_multi_seed/selection_gain", caption)
 
 # %%
-tables.shown(tables.labelled(gains.loc[["baseline", "ogmge", "p2_boost_ogm_a075", "all runs"]]))
+ends = {f"95 % t, {of}": (f"low, {of}", f"high, {of}") for of in ("validation", "last")}
+some = gains.loc[["baseline", "ogmge", "p2_boost_ogm_a075", "all runs"]]
+tables.shown(tables.labelled(tables.between(some, ends)))
 
 # %% [markdown]
 # A small validation part is a noisy judge: 160 words here. Choosing by it can cost more than it
@@ -201,7 +211,7 @@ tables.shown(tables.labelled(gains.loc[["baseline", "ogmge", "p2_boost_ogm_a075"
 # %%
 last = tables.wide(measured.runs, "last")
 claims_last = statistics.contrasts(last, many_seeds.CLAIMS, seed=chosen.seed)
-tables.shown(tables.labelled(claims_last, said), 3)
+tables.shown(tables.labelled(tables.between(claims_last, points), said), 3)
 
 # %% [markdown]
 # ## How training goes

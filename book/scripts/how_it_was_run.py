@@ -54,7 +54,7 @@ tables.words(about.sources())
 # Every notebook can be run by one command, and takes its parameters with `-p`. Those that train do so when
 # the book is built, unless their stored outputs were made by the code as it is: `asgml book` compares a
 # hash of the notebook's code, of the library that it uses and of its tables, and executes what does not
-# fit. `asgml book --again` executes all. The last columns are of the execution whose outputs are stored.
+# fit. `asgml book --again` executes all. The last two columns are of the execution whose outputs are stored.
 
 # %% tags=["NBVAL_CHECK_OUTPUT"]
 tables.words(about.notebooks())

@@ -212,7 +212,10 @@ def test_sources_name_every_table_once_a_page_with_its_provenance() -> None:
             said = results.provenance(row["tables"].split(", ")[0], BOOK / "results")
             assert row["command"] == said["command"]
             assert float(row["seconds"]) == pytest.approx(said["wall_time"], abs=0.51)
-            assert said["commit"].startswith(row["commit"].split(",")[0].rstrip("+"))
+            date, commit, *_ = row["made"].split(", ")
+            assert said["finished"].startswith(date)
+            assert said["commit"].startswith(commit.rstrip("+"))
+            assert said["device"] in row["made"]
 
 
 def test_notebooks_tell_how_they_were_executed(tmp_path: Path) -> None:
@@ -223,7 +226,9 @@ def test_notebooks_tell_how_they_were_executed(tmp_path: Path) -> None:
     assert table.loc["performance", "trains"] == "no"
     for page in listed:
         note = json.loads(page.read_text())["metadata"].get("asgml")
-        assert (table.loc[page.stem, "date"] == "-") is (note is None)
+        assert (table.loc[page.stem, "made"] == "-") is (note is None)
+        if note is not None:
+            assert table.loc[page.stem, "made"].startswith(note["finished"][:10] + ", ")
 
 
 def test_packages_and_machine_are_those_here() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asgml_core import labels, study
+from asgml_core.profiles import PROFILES
 
 
 def test_every_run_of_the_table_and_every_arm_has_a_label_of_its_own() -> None:
@@ -60,3 +61,16 @@ def test_every_run_of_the_study_has_a_family() -> None:
 def test_methods_as_the_study_writes_them(method: str, said: str, family: str) -> None:
     assert labels.method_label(method) == said
     assert labels.family_of_method(method) == family
+
+
+def test_every_dataset_has_a_name() -> None:
+    named = {
+        labels.data_label(dataset, profile): (dataset, profile)
+        for dataset, profiles in PROFILES.items()
+        for profile in profiles
+    }
+    assert {"GRID", "GRID (profile grid_rich)", "drawn data (profile demo)", "CREMA-D"} <= set(
+        named
+    )
+    assert len(named) == sum(map(len, PROFILES.values()))
+    assert labels.data_label("my_own", "my_own") == "my_own"
