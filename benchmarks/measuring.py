@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,7 @@ class Writer:
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
         print(table.to_string(index=False, float_format="%.4g"))
         self.said["wall_time"] = round(time.perf_counter() - self.started, 1)
+        self.said["finished"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         print(results.write(name, table, self.said, self.folder), flush=True)
         return table
 

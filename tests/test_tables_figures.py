@@ -65,6 +65,9 @@ def test_shown_blanks_what_is_missing() -> None:
     table = pd.DataFrame({"a": [1.005, np.nan], "b": ["x", None], "c": [3, 4]})
     shown = tables.shown(table, digits=1)
     assert shown.to_numpy().tolist() == [["1.0", "x", 3], ["", "", 4]]
+    chances = pd.DataFrame({"p": [0.0004, 0.0011], "p_holm": [0.04, 1.0], "gain": [0.0004, 0.5]})
+    shown = tables.shown(chances, digits=3)
+    assert shown.to_numpy().tolist() == [["< 0.001", "0.040", "0.000"], ["0.001", "1.000", "0.500"]]
 
 
 def test_an_interval_is_one_column_at_the_place_of_its_estimate() -> None:
@@ -134,10 +137,10 @@ def test_every_other_figure_is_drawn(records: list[RunRecord]) -> None:
 
 
 def test_drawing_changes_nothing_of_the_users(records: list[RunRecord]) -> None:
-    before = dict(mpl.rcParams)
+    before, opened = dict(mpl.rcParams), plt.get_fignums()
     figures.learning_curves(records)
     assert dict(mpl.rcParams) == before
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == opened
 
 
 def test_a_summary_is_mean_and_deviation_over_seeds() -> None:

@@ -4,7 +4,6 @@ from asgml_core.figures.caches import contact_sheet
 from asgml_core.figures.comparisons import (
     cost_against_accuracy,
     critical_difference,
-    improvement,
     paired,
     power_curve,
 )
@@ -21,7 +20,7 @@ from asgml_core.figures.diagnosis import (
     strengths,
 )
 from asgml_core.figures.dynamics import bands, bands_by_modality, selections
-from asgml_core.figures.over_seeds import later, published, seeds, selection_gain
+from asgml_core.figures.over_seeds import gains, later, published, seeds, selection_gain
 from asgml_core.figures.real_data import (
     crops,
     film_strip,
@@ -57,9 +56,9 @@ __all__ = [
     "encoder_knowledge",
     "examples",
     "film_strip",
+    "gains",
     "gaps",
     "groups_of_splits",
-    "improvement",
     "knob",
     "knobs",
     "later",

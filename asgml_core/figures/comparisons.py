@@ -1,4 +1,4 @@
-"""Figures of comparisons: paired differences, ranks, chances, costs, and seeds needed."""
+"""Figures of comparisons: paired differences, ranks, costs, and seeds needed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def paired(table: pd.DataFrame, contrasts: pd.DataFrame) -> Figure:
     one = contrasts["reference"].nunique() == 1
     figure, ax = plt.subplots(figsize=(WIDTH, height(len(contrasts), 0.36 if one else 0.46)))
     ax.axvline(0, color=MEASURED, lw=0.9, zorder=0)
-    places = label_rows(ax, _pairs(contrasts, "minus"))
+    places = label_rows(ax, _pairs(contrasts))
     differences = [table[run] - table[reference] for run, reference in _both(contrasts)]
     span = float(np.ptp(pd.concat(differences).dropna())) or 1.0
     for row, values, place in zip(contrasts.itertuples(), differences, places, strict=True):
@@ -47,18 +47,11 @@ def _both(contrasts: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(contrasts["run"], contrasts["reference"], strict=True))
 
 
-def _pairs(contrasts: pd.DataFrame, joined: str) -> list[str]:
+def _pairs(contrasts: pd.DataFrame) -> list[str]:
     """Return the label of each contrast; the reference is named where there are several."""
     if contrasts["reference"].nunique() == 1:
         return [labels.label(run) for run in contrasts["run"]]
-    return [
-        f"{labels.label(run)}\n{joined} {labels.label(other)}" for run, other in _both(contrasts)
-    ]
-
-
-def _over(contrasts: pd.DataFrame) -> str:
-    references = set(contrasts["reference"])
-    return f" over {labels.label(references.pop())}" if len(references) == 1 else ""
+    return [f"{labels.label(run)}\nminus {labels.label(other)}" for run, other in _both(contrasts)]
 
 
 def _beside(ax: Axes, place: float, text: str) -> None:
@@ -72,25 +65,6 @@ def p_value(p: float) -> str:
     if p < 0.001:
         return "< .001"
     return f"{p:.3f}".removeprefix("0") if p < 0.9995 else "1"
-
-
-@drawn
-def improvement(contrasts: pd.DataFrame) -> Figure:
-    """Draw the probability that a run with one seed beats its reference with another.
-
-    Args:
-        contrasts: of :func:`asgml_core.statistics.contrasts`: ``run``, ``reference``,
-            ``improvement``, ``improvement_low`` and ``improvement_high``.
-    """
-    one = contrasts["reference"].nunique() == 1
-    figure, ax = plt.subplots(figsize=(WIDTH, height(len(contrasts), 0.3 if one else 0.42)))
-    ax.axvline(0.5, color=MEASURED, lw=0.9, zorder=0)
-    places = label_rows(ax, _pairs(contrasts, "over"))
-    for row, place in zip(contrasts.itertuples(), places, strict=True):
-        ends = (row.improvement_low, row.improvement_high)
-        draw_mean(ax, row.improvement, ends, place + 0.28, look(row.run))
-    ax.set(xlim=(-0.02, 1.02), xlabel=f"probability of improvement{_over(contrasts)}")
-    return figure
 
 
 @drawn
@@ -175,7 +149,7 @@ def cost_against_accuracy(table: pd.DataFrame) -> Figure:
     ax.set_ylim(ax.get_ylim())
     ends = list(zip(table["cost"], table["accuracy"], strict=True))
     label_ends(ax, ends, [labels.label(run) for run in table["run"]], shown)
-    ax.set(xlabel="time of a run, over the baseline's", ylabel="test accuracy (%)")
+    ax.set(xlabel="time of an epoch, over the baseline's", ylabel="test accuracy (%)")
     return figure
 
 

@@ -125,7 +125,7 @@ def phenomenon(measured: pd.DataFrame) -> Figure:
         ax.set_xticks(range(len(conditions)), [name.replace("_", "\n") for name in conditions])
         ax.set_xlim(-0.4, len(conditions) - 0.6)
         ax.set_title(m)
-    axes[0].set_ylabel("test accuracy (%)")
+    axes[0].set_ylabel("right on the test part (%)")
     return figure
 
 

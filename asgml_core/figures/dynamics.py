@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from asgml_core import labels
 from asgml_core.figures.rows import label_ends
@@ -48,6 +49,7 @@ def bands(epochs: pd.DataFrame, quantity: str, runs: Sequence[str], label: str) 
         ax.plot(rows["epoch"], rows["mean"], shown.dashes, lw=1.5, color=shown.colour)
         ends.append((rows["epoch"].iloc[-1], rows["mean"].iloc[-1]))
     ax.set(xlabel="epoch", ylabel=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.margins(x=0)
     ax.set_ylim(ax.get_ylim())
     label_ends(ax, ends, [labels.label(run) for run in runs], [look(run) for run in runs])

@@ -90,16 +90,40 @@ def selection_gain(table: pd.DataFrame) -> Figure:
     if highest > 1:
         raise ValueError(f"best_on_test reaches {highest:g}, but accuracies are from 0 to 1 here.")
     runs = list(dict.fromkeys(table["run"]))
-    there = {selection: title for selection, title in _GAINS.items() if selection in table}
+    panels = {}
+    for selection, title in _GAINS.items():
+        if selection in table:
+            gain = table.assign(gain=100 * (table["best_on_test"] - table[selection]))
+            panels[title] = gain.pivot(index="seed", columns="run", values="gain")[runs]
+    return _panels(panels, "what the best epoch on test adds (points)")
+
+
+@drawn
+def gains(tables: Mapping[str, pd.DataFrame], reference: str = "baseline") -> Figure:
+    """Draw how far runs are above a reference on several data, seed by seed, with means.
+
+    Args:
+        tables: by the name of the data, values in per cent, a row a seed and a column a run; all
+            have the same runs.
+        reference: one of the runs.
+    """
+    panels = {}
+    for name, table in tables.items():
+        panels[name] = table.sub(table[reference], axis=0).drop(columns=reference)
+    return _panels(panels, f"difference from {labels.label(reference)} (points), the same seeds")
+
+
+def _panels(tables: Mapping[str, pd.DataFrame], label: str) -> Figure:
+    """Draw differences side by side: a panel a table, a row a column of it."""
+    rows = max(table.shape[1] for table in tables.values())
     figure, axes = plt.subplots(
-        1, len(there), figsize=(WIDTH, height(len(runs))), sharex=True, sharey=True, squeeze=False
+        1, len(tables), figsize=(WIDTH, height(rows)), sharex=True, sharey=True, squeeze=False
     )
-    for ax, (selection, title) in zip(axes[0], there.items(), strict=True):
-        gains = table.assign(gain=100 * (table["best_on_test"] - table[selection]))
+    for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
         ax.axvline(0, color=LINE, lw=0.9, zorder=0)
-        _rows(ax, gains.pivot(index="seed", columns="run", values="gain")[runs])
+        _rows(ax, table)
         ax.set_title(title)
-    figure.supxlabel("what the best epoch on test adds (points)", fontsize=9.5)
+    figure.supxlabel(label, fontsize=9.5)
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -42,16 +43,21 @@ def shown(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     """Return a table as people read it: numbers with fixed digits, and blanks where there is none.
 
     Args:
-        table: any table.
+        table: any table. In the columns ``p`` and ``p_holm`` nothing is shown as 0.
         digits: after the decimal point.
     """
+    least = 10**-digits
 
-    def text(value: object) -> object:
+    def text(value: object, is_p: bool) -> object:
         if pd.isna(value):
             return ""
+        if is_p and isinstance(value, float) and value < least:
+            return f"< {least:.{digits}f}"
         return f"{value:.{digits}f}" if isinstance(value, float) else value
 
-    return table.map(text)
+    columns = [table.iloc[:, at].map(partial(text, is_p=name in ("p", "p_holm")))
+               for at, name in enumerate(table)]  # fmt: skip
+    return pd.concat(columns, axis=1) if columns else table
 
 
 def between(

@@ -50,19 +50,6 @@ def test_p_values_in_words(p: float, said: str) -> None:
     assert p_value(p) == said
 
 
-def test_chances_have_their_intervals(accuracies: pd.DataFrame, marks: Marks) -> None:
-    contrasts = statistics.contrasts(accuracies, PAIRS)
-    figure = figures.improvement(contrasts)
-    points = marks(figure)
-    order = np.argsort(-points[:, 1])
-    np.testing.assert_allclose(points[order, 0], contrasts["improvement"])
-    assert "boost + OGM-GE\nover OGM-GE" in [
-        label.get_text() for label in figure.axes[0].get_yticklabels()
-    ]
-    ends = [c.get_segments()[0][:, 0].tolist() for c in figure.axes[0].collections]
-    assert ends == contrasts[["improvement_low", "improvement_high"]].to_numpy().tolist()
-
-
 @pytest.mark.parametrize("count", [3, 9, 18])
 def test_ranks_are_where_they_are_and_labels_apart(
     accuracies: pd.DataFrame, count: int, overlaps: Callable, marks: Marks

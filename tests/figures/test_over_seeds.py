@@ -76,6 +76,20 @@ def test_what_choosing_on_test_adds(marks: Marks, overlaps: Callable) -> None:
         figures.selection_gain(table.assign(best_on_test=75.0))
 
 
+def test_gains_are_over_the_reference_of_the_same_seed(marks: Marks, overlaps: Callable) -> None:
+    one = pd.DataFrame({"baseline": [90.0, 92.0], "ogmge": [91.0, 91.0], "ogm": [94.0, 97.0]})
+    other = pd.DataFrame({"baseline": [50.0, 52.0], "ogmge": [50.5, 52.5], "ogm": [50.0, 53.0]})
+    figure = figures.gains({"GRID": one, "drawn data": other})
+    assert [ax.get_title() for ax in figure.axes] == ["GRID", "drawn data"]
+    ticks = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert ticks == ["OGM-GE", "OGM (no noise)"]
+    first, second = (marks(figure, panel) for panel in (0, 1))
+    assert sorted(first[first[:, 1] > 0.5, 0]) == pytest.approx([-1, 0, 1])  # two seeds, a mean
+    assert sorted(first[first[:, 1] < 0.5, 0]) == pytest.approx([4, 4.5, 5])
+    assert sorted(second[second[:, 1] < 0.5, 0]) == pytest.approx([0, 0.5, 1])
+    assert overlaps(figure) == []
+
+
 def test_the_published_table_and_its_measures(marks: Marks, overlaps: Callable) -> None:
     table = published()
     figure = figures.published(table, {"ogmge": 62.47})
