@@ -213,6 +213,26 @@ def test_the_pages_of_named_places_are_those_of_the_pdf(tmp_path: Path, page: Pa
         page_numbers(b"%PDF-1.4")
 
 
+@needs_browser
+@pytest.mark.parametrize("kind", ["asgml-figure", "align-default"])
+def test_a_figure_is_whole_on_paper_and_scrolls_on_a_phone(
+    kind: str, tmp_path: Path, page: Page
+) -> None:
+    sheets = [(ROOT / "book" / "_static" / f"{name}.css").as_uri() for name in ("book", "figures")]
+    linked = "".join(f"<link rel=stylesheet href='{sheet}'>" for sheet in sheets)
+    image = "<img class=only-light width=900 src='data:image/svg+xml,<svg/>'>"
+    file = tmp_path / "figure.html"
+    widths = {}
+    for place in ("asgml-print", ""):
+        file.write_text(
+            f"{linked}<body class='{place}'><div style='width: 500px'>"
+            f"<figure style='margin: 0' class='{kind}'>{image}</figure></div></body>"
+        )
+        page.go(file.as_uri())
+        widths[place] = page.ask("document.querySelector('img').getBoundingClientRect().width")
+    assert widths["asgml-print"] <= 500 < widths[""]
+
+
 @pytest.mark.slow  # a second build; `asgml book --pdf` as it stands
 @needs_browser
 def test_the_whole_book_is_printed(html: Path, project: Path) -> None:
