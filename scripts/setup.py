@@ -212,9 +212,10 @@ def install() -> None:
     # known pip and the build tool, so that the build downloads nothing by itself.
     first = ["--retries", "1", "--timeout", "15", "pip", "setuptools"]
     for arguments in (first, ["--no-build-isolation", "--editable", f".[{EXTRAS}]"]):
-        if pip(["install", "--constraint", LOCK, *arguments]) != 0:
+        if pip(["install", "--no-compile", "--constraint", LOCK, *arguments]) != 0:
             write_state(before)  # pip undoes what it could not finish
             fail(explain(LOG.read_text(errors="replace")))
+    compile_packages()
     write_state(wanted_state())
     seconds = time.monotonic() - begun
     say(f".venv is ready (Python {full_version()}, {seconds:.0f} s)")
@@ -247,6 +248,12 @@ def pip(arguments: list[str]) -> int:
     show("")
     shutil.rmtree(scratch, ignore_errors=True)
     return process.returncode
+
+
+def compile_packages() -> None:
+    """Write the bytecode of all packages, on all cores; pip would do it on one."""
+    command = [VENV_PYTHON, "-I", "-m", "compileall", "-qq", "-j", "0", VENV / "lib"]
+    subprocess.run(command, check=False)  # some packages hold templates that are no Python
 
 
 def show(line: str) -> None:

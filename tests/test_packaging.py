@@ -378,6 +378,16 @@ def test_a_changed_file_is_installed_into_the_same_environment(
     assert "is up to date" in first_line(installed.setup, capsys)
 
 
+def test_packages_are_compiled_once_they_are_there(installed: Pip):
+    (packages,) = (installed.setup.VENV / "lib").glob("python3*/site-packages")
+    (packages / "whole.py").write_text("x = 1\n")
+    (packages / "template.py").write_text("x = {{ name }\n")
+    with (installed.setup.ROOT / "requirements.lock").open("a") as file:
+        file.write("# changed\n")
+    installed.setup.main()
+    assert [file.name.split(".")[0] for file in packages.glob("__pycache__/*")] == ["whole"]
+
+
 def test_a_refusal_of_pip_keeps_the_environment(installed: Pip, capsys: pytest.CaptureFixture):
     with (installed.setup.ROOT / "requirements.lock").open("a") as file:
         file.write("# changed\n")

@@ -18,6 +18,7 @@ from asgml_core.config import MethodConfig
 SCRIPT = """
 import json, os, signal, sys, traceback
 import torch
+import torch._dynamo  # optimizers import it, and much with it, at their first step
 import torch.utils.tensorboard
 from asgml_core import RunConfig, identity, run
 from asgml_core.trainer import Trainer
